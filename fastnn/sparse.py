@@ -188,6 +188,11 @@ def _ascend(indices: Array, starts: Array) -> bool:
 
 
 def is_sparse(value: Any) -> bool:
+    """Return whether a value is rows in CSR form, or what they are made of."""
+    return isinstance(value, SparseRows) or is_matrix(value)
+
+
+def is_matrix(value: Any) -> bool:
     """Return whether a value is one of SciPy's sparse matrices or arrays."""
     scipy_sparse = sys.modules.get("scipy.sparse")  # whoever has such a matrix has imported it
     return scipy_sparse is not None and bool(scipy_sparse.issparse(value))
@@ -239,8 +244,8 @@ def _check_indices(X: Any) -> None:
 
 
 def sparse_rows(name: str, X: Any, dtype: DTypeLike | None = None) -> SparseRows:
-    """Return one of SciPy's sparse matrices as rows of `dtype`; None: float32 stays, all else
-    becomes float64.
+    """Return rows in CSR form, or one of SciPy's sparse matrices, as rows of `dtype`; None:
+    float32 stays, all else becomes float64.
 
     CSR is used as it is, as far as its numbers go; other formats are converted. Entries at one
     place are added up, as SciPy does it.
@@ -251,6 +256,8 @@ def sparse_rows(name: str, X: Any, dtype: DTypeLike | None = None) -> SparseRows
         For a matrix with places that are not its own, for other numbers than real ones, and for
         another number of dimensions than 2.
     """
+    if isinstance(X, SparseRows):
+        return X.astype(dtype)
     refuse_complex(name, X)
     if len(X.shape) != 2:
         raise ValueError(f"{name} must have 2 dimensions, not {len(X.shape)} (shape {X.shape})")

@@ -11,7 +11,7 @@ from fastnn.network import Network
 from fastnn.optimizers import SGD
 from fastnn.sparse import SparseRows, sparse_rows
 from fastnn.state import Data, EpochRules, Steps, StepState, StepStates, Task
-from fastnn.training.inputs import laid_out, where_it_pays
+from fastnn.training.inputs import laid_out
 
 
 class Adapter(Wrapper):
@@ -109,4 +109,4 @@ def contiguous(X: Any, dtype: np.dtype[Any], backend: Backend | None = None) -> 
     if isinstance(X, SparseRows):
         return X.astype(dtype)
     assert backend is not None  # only X may be sparse
-    return laid_out(sparse_rows("X", X, dtype), where_it_pays(backend))
+    return laid_out(sparse_rows("X", X, dtype), backend)

@@ -286,7 +286,7 @@ class FitEvaluation:
     It takes the place of `fastnn.training.evaluation.Evaluation`.
     """
 
-    scored = labels = None
+    scored = None
     monitor = "scoring"
 
     def __init__(self, fit: Fit) -> None:
@@ -475,7 +475,10 @@ class Fit:
         """
         session.is_watched = self.inputs.on_epoch is not None
         each = 1 if session.is_watched or self.mlp.verbose else None
-        while not interrupt.requested and session.is_running():
+        while not interrupt.requested:
+            session.end_due()
+            if not session.running:
+                return
             n_ended = session.advance(each)
             if n_ended:
                 self._record(session, n_ended)

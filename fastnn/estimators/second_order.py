@@ -19,8 +19,9 @@ from fastnn.memory import Array
 from fastnn.network import Network
 from fastnn.optimizers import AT_ALPHA, AT_BETA, BayesianRegularization, LevenbergMarquardt
 from fastnn.reference import normal_equations, take
+from fastnn.sparse import SparseRows
 from fastnn.state import Data
-from fastnn.training.inputs import laid_out, never
+from fastnn.training.inputs import dense
 from fastnn.training.options import NOT_GIVEN
 from fastnn.training.results import TrainingResult, by_heart, is_constant, warn_by_heart
 from fastnn.training.stopping import Stop
@@ -275,4 +276,4 @@ def _attributes(mlp: Any, inputs: FitInputs, best: TrainingResult) -> dict[str, 
 
 
 def _dense(A: Any) -> Any:
-    return contiguous(laid_out(A, never), DOUBLE)
+    return contiguous(dense(A) if isinstance(A, SparseRows) else A, DOUBLE)

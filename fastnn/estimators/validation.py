@@ -29,7 +29,7 @@ from fastnn.checking.values import (
 from fastnn.losses import ACTIVATIONS, HIDDEN, Value, checked
 from fastnn.memory import Array
 from fastnn.network import Network
-from fastnn.sparse import checked_matrix, is_sparse
+from fastnn.sparse import checked_matrix, is_matrix
 
 _NONE = object()
 
@@ -228,7 +228,7 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
 
 def checked_sparse(name: str, X: Any) -> Any:
     """Return a sparse matrix as CSR or CSC, with indices within its shape; else X itself."""
-    return checked_matrix(name, X) if is_sparse(X) else X
+    return checked_matrix(name, X) if is_matrix(X) else X
 
 
 def checked_targets(name: str, y: Any) -> Any:

@@ -10,7 +10,7 @@ from fastnn.cores import share
 from fastnn.fused import guard, preparation
 from fastnn.fused.guard import check_data, check_method, check_state, check_steps
 from fastnn.fused.layout import task_constants, update_spec
-from fastnn.fused.preparation import Ends, csr_of, is_sparse
+from fastnn.fused.preparation import Ends, is_sparse
 from fastnn.fused.side_by_side import (
     FEWEST,
     can_score,
@@ -91,7 +91,7 @@ class NumbaBackend(Backend):
         n = len(X)
         dtype = X.dtype
         # of the thread that calls
-        sparse = isinstance(X, SparseRows)
+        sparse = type(X) is SparseRows
         workspace = preparation.take_workspace(network, dtype, n, ROW_BLOCK, sparse=sparse)
         try:
             if params.size != workspace.network.n_params:
@@ -100,7 +100,10 @@ class NumbaBackend(Backend):
             # looked up once: a look-up takes as long as a tenth of one row's prediction
             if kernel is None:
                 kernel = workspace.predict = load_kernel("predict", dtype)
-            kernel(out, params, n, workspace.scratch, workspace.model, *csr_of(X))
+            if sparse:
+                kernel(out, params, n, X.values, workspace.prediction_of(X))
+            else:
+                kernel(out, params, n, X, workspace.prediction)
         finally:  # no `with`: it takes longer
             workspace.shelf.put(workspace, workspace.nbytes)
 

@@ -95,7 +95,7 @@ def check_rows(X, n_inputs, dtype):
     """Check inputs X (n, n_inputs), an array or rows in CSR form, whose arrays fit one another."""
     shape = (*X.shape[:1], n_inputs)
     if type(X) is not SparseRows:
-        check("X", X, shape, dtype)
+        check_each((X, "X", shape, dtype, READABLE))
         return
     if X.shape != shape:
         raise ValueError(f"X must have the shape {shape}, not {X.shape}")
@@ -144,7 +144,8 @@ def check_state(network, optimizer, state, dtype):
     # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole
     # vectors.
     one = (1,) if isinstance(state, StepStates) else ()
-    width = max((padded_size(network.n_params, dtype), *np.shape(state.storage)[-1:]))
+    shape = getattr(state.storage, "shape", ())
+    width = max((padded_size(network.n_params, dtype), *shape[-1:]))
     check_each(
         (state.storage, "storage", (*one, 1 + optimizer.n_slots, width), dtype, WRITEABLE),
         (state.beta_products, "beta_products", (*one, 2), FLOATS[0], WRITEABLE),

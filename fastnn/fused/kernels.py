@@ -32,6 +32,7 @@ from fastnn.fused.layout import (
     SCALE,
     EpochEnds,
     Model,
+    Prediction,
     Rows,
     Scratch,
     TableWeights,
@@ -248,27 +249,14 @@ def loss_and_gradient(
 
 
 @entry
-def predict(
-    out: NDArray,
-    params: NDArray,
-    n_rows: int,
-    scratch: Scratch,
-    model: Model,
-    X: NDArray,
-    indices: NDArray[np.int32],
-    starts: Ints,
-) -> None:
-    """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time.
-
-    X, `indices` and `starts` are those of `layout.Rows`.
-    """
+def predict(out: NDArray, params: NDArray, n_rows: int, X: NDArray, by: Prediction) -> None:
+    """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
     out = unpack(out)
     params = unpack(params)
-    scratch = unpack(scratch)
-    model = unpack(model)
     X = unpack(X)
-    indices = unpack(indices)
-    starts = unpack(starts)
+    by = unpack(by)
+    scratch = unpack(by.scratch)
+    model = unpack(by.model)
     # all would take longer than a row's prediction
     propagation.copy_params(scratch, model, params, model.tail)
     for begin in range(0, n_rows, model.block):
@@ -278,8 +266,8 @@ def predict(
             blocks.copy_row(scratch, model, X, begin)
         else:
             blocks.look_up_some(scratch, model, begin, n, width)
-            blocks.gather_inputs(scratch, model, X, starts, width)
-        propagation.forward_rows(scratch, model, X, indices, params, scratch.params, width, n)
+            blocks.gather_inputs(scratch, model, X, by.starts, width)
+        propagation.forward_rows(scratch, model, X, by.indices, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
 
 

@@ -353,17 +353,25 @@ class LossCall(NamedTuple):
     rows: NDArray[np.int64]  # (n_rows,)
 
 
+class Prediction(NamedTuple):
+    """The workspace and the network of predictions; of rows in CSR form, the places of the entries,
+    as in `Rows`.
+    """
+
+    scratch: Scratch  # written
+    model: Model
+    indices: NDArray[np.int32]
+    starts: NDArray[np.int64]
+
+
 class PredictCall(NamedTuple):
     """The arguments of `predict`."""
 
     out: NDArray  # (n_rows, n_outputs), written
     params: NDArray  # (n_params,)
     n_rows: int
-    scratch: Scratch  # written
-    model: Model
     X: NDArray  # (n_rows, n_inputs), or as in `Rows`
-    indices: NDArray[np.int32]
-    starts: NDArray[np.int64]
+    by: Prediction
 
 
 N_TRAINING, N_LOSS, N_PREDICT = (len(kind._fields) for kind in (Training, LossCall, PredictCall))

@@ -18,6 +18,7 @@ from fastnn.fused.layout import (
     Epochs,
     LossCall,
     PredictCall,
+    Prediction,
     Rows,
     Training,
     UpdateSpec,
@@ -31,7 +32,7 @@ from fastnn.sparse import SparseRows
 from fastnn.state import Steps, StepState, member_steps
 
 NOT_SPARSE = np.zeros(0, np.int32), np.zeros(0, np.int64)
-"""The last fields of `Rows` whose X is no CSR form."""
+"""The last fields of `Rows` and `Prediction` where X is an array."""
 
 
 def is_sparse(data):
@@ -39,15 +40,12 @@ def is_sparse(data):
     return isinstance(data.X, SparseRows)
 
 
-def csr_of(X):
-    """Return X as kernels read it: its numbers, and columns and starts if it is in CSR form."""
-    return (X.values, X.indices, X.starts) if isinstance(X, SparseRows) else (X, *NOT_SPARSE)
-
-
 def rows_of(data):
     """Return the rows to train on as a kernel reads them."""
-    X, *places = csr_of(data.X)
-    return Rows(X, data.Y, data.sample_weight, *places)
+    X, Y, weight = data
+    if isinstance(X, SparseRows):
+        return Rows(X.values, Y, weight, X.indices, X.starts)
+    return Rows(X, Y, weight, *NOT_SPARSE)
 
 
 NOTHING = prepared(EpochEnds(first=0, per_epoch=0, code=0, fired=np.zeros(1, np.int64), call=None))
@@ -166,13 +164,19 @@ class Workspace:
         self.network = network = as_made(network)
         self.description = layout.describe(network, dtype, self.block, many, self.sparse)
         self.buffers = make_scratch(network, dtype, rows, self.block, many, self.sparse)
-        self.model, self.scratch = prepared(self.description), prepared(self.buffers)
+        self.model = prepared(self.description)
+        self.scratch = prepared(self.buffers)
+        self.prediction = prepared(Prediction(self.scratch, self.model, *NOT_SPARSE))
         self.nbytes = sum(buffer.nbytes for buffer in self.buffers)
         self.predict = None  # the kernel of this name, from the first prediction on
         self.specialized = {}
         self.steps = None
         self.rows = rows
         self._teams = {}
+
+    def prediction_of(self, rows):
+        """Return the `Prediction` of rows in CSR form, in the place of `prediction`."""
+        return prepared(Prediction(self.scratch, self.model, rows.indices, rows.starts))
 
     least_squares = None  # the buffers of a method, from the first training by one on
 
@@ -348,17 +352,12 @@ class Ends(Prepared):
                 rows=rows,
             )
             if rules.labels is not None:
-                X, indices, starts = csr_of(task.data.X)
-                predict[k] = PredictCall(
-                    out=epochs.outputs,
-                    params=storage[k],
-                    n_rows=n,
-                    scratch=workspace.scratch,
-                    model=workspace.model,
-                    X=X,
-                    indices=indices,
-                    starts=starts,
-                )
+                X = task.data.X
+                by = workspace.prediction
+                if sparse:
+                    by = workspace.prediction_of(X)
+                    X = X.values
+                predict[k] = PredictCall(epochs.outputs, storage[k], n, X, by)
         epochs = prepared(epochs)
         self.each = [
             prepared(

@@ -81,10 +81,8 @@ def block_key(options: TrainOptions, begins_plainly: bool) -> Hashable | None:
     if stop.has_rules or options.validation_rows is not None:
         is_given = options.validation_rows is not None or stop.validation is not None
         validated = is_given, options.n_split, options.n_validated, stop.restore_best, stop.monitor
-    given = stop.validation
-    has_sparse = isinstance(given, (tuple, list)) and (
-        isinstance(given[0], SparseRows) or is_sparse(given[0])
-    )
+    data = stop.validation
+    has_sparse = isinstance(data, (tuple, list)) and is_sparse(data[0])
     of_rows = type(options.data.X), has_sparse, options.data.X.dtype, options.n_rows
     return id(options.network), id(options.backend), *of_rows, validated, *kind
 
@@ -244,8 +242,10 @@ def train_unit(unit: Unit, flag: StopRequest, n_threads: int = 1) -> dict[int, R
         options = [member.options for member in members]
         with Session(options, [member.start for member in members]) as session:
             if session.judge is None or session.judge.works_in_calls:
-                while session.is_running():
+                session.end_due()
+                while session.running:
                     session.advance(threads=unit.threads(n_threads))
+                    session.end_due()
                 results = session.results()
                 return {member.number: Row(results, k) for k, member in enumerate(members)}
     share(train_one, members, n_threads)

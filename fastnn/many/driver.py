@@ -154,9 +154,9 @@ class Driver:
     def failed(self, error: Exception, flag: StopFlag) -> None:
         """Attach the results so far, as `result`, to an error that ends all trainings."""
         flag.end("interrupted")
-        own = getattr(error, "result", None)
-        if hasattr(error, "member") and isinstance(own, TrainingResult):  # see `train_alone`
-            self.rows[error.member] = Row(WholeResults([own]), 0)
+        result = getattr(error, "result", None)
+        if hasattr(error, "member") and isinstance(result, TrainingResult):  # see `train_alone`
+            self.rows[error.member] = Row(WholeResults([result]), 0)
             del error.result  # type: ignore[attr-defined]
         attach_result(error, self.result(flag))
 
@@ -181,8 +181,8 @@ class Driver:
                 isinstance(member.start, np.random.RandomState) for member in unit.members
             )
 
-        for found in engine.train([*filter(is_sent, self.units)], flag):
-            self.take(found, flag)
+        for rows in engine.train([*filter(is_sent, self.units)], flag):
+            self.take(rows, flag)
 
     def _on_threads(self, flag: StopFlag) -> None:
         """Let threads take single members in turn; this one trains blocks, handles results,
@@ -221,12 +221,12 @@ class Driver:
         def receive(seconds: float) -> int:
             """Take the results of a single member, if some come in time; return their number."""
             try:
-                found = through.get(timeout=seconds)
+                trained = through.get(timeout=seconds)
             except queue.Empty:
                 return 0
-            if isinstance(found, BaseException):
-                raise found
-            self.take(found, flag)
+            if isinstance(trained, BaseException):
+                raise trained
+            self.take(trained, flag)
             return 1
 
         try:
@@ -249,17 +249,17 @@ class Driver:
                     ended.get()
             finally:
                 lent.clear()
-            for found in taken_from(through):  # after an error: what the others were at
-                if isinstance(found, dict):
-                    self.rows.update(found)
+            for trained in taken_from(through):  # after an error: what the others were at
+                if isinstance(trained, dict):
+                    self.rows.update(trained)
 
-    def take(self, found: dict[int, Row], flag: StopFlag) -> None:
+    def take(self, rows: dict[int, Row], flag: StopFlag) -> None:
         """Store the results of a unit, and call the callbacks."""
-        self.rows.update(found)
+        self.rows.update(rows)
         if not self.callbacks or flag.requested:
             return
         seconds = time.perf_counter() - self.began
-        progress = ManyProgress(len(self.seeds), len(self.rows), seconds, sorted(found), self.rows)
+        progress = ManyProgress(len(self.seeds), len(self.rows), seconds, sorted(rows), self.rows)
         if says_yes([callback(progress) for callback in self.callbacks]):
             flag.end("callback")
 

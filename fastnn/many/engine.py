@@ -111,7 +111,7 @@ class Trained(NamedTuple):
         }
 
 
-def version(own: list[Any]) -> str:
+def version(parts: list[Any]) -> str:
     """Return the worker's version of fastnn; objects of the caller come along to check that they
     can be sent.
     """
@@ -139,12 +139,12 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
             X = X[np.arange(len(X))]
         return place(X.values), place(X.indices), place(X.starts), X.shape[1]
 
-    own = _own_rows([member for unit in units for member in unit.members])
-    known: dict[int, TrainOptions] = {}
+    starts = _own_rows([member for unit in units for member in unit.members])
+    packed_options: dict[int, TrainOptions] = {}
 
     def without_arrays(member: Member) -> Member:
         options = member.options
-        if id(options) not in known:
+        if id(options) not in packed_options:
             X, Y, weight = options.data
             rows_of_X = places_of(X) if isinstance(X, SparseRows) else place(X)
             data: Any = rows_of_X, place(Y), place(weight)
@@ -152,8 +152,10 @@ def packed(units: Sequence[Unit]) -> tuple[PackedUnits, list[Array]]:
                 "rows": place(options.rows),
                 "validation_rows": place(options.validation_rows),
             }
-            known[id(options)] = options._replace(data=data, **rows)
-        return Member(member.number, known[id(options)], own.get(member.number, member.start))
+            packed_options[id(options)] = options._replace(data=data, **rows)
+        return Member(
+            member.number, packed_options[id(options)], starts.get(member.number, member.start)
+        )
 
     sent = [
         unit._replace(members=[without_arrays(member) for member in unit.members]) for unit in units
@@ -168,32 +170,32 @@ def _own_rows(members: Sequence[Member]) -> dict[int, Row]:
     resumed = {member.number: member.start for member in members if isinstance(member.start, Row)}
     rows: dict[int, Row] = {}
     for results, numbers in by_store(resumed):
-        own = results.rows([resumed[number].place for number in numbers]).without_histories()
-        rows |= {number: Row(own, place) for place, number in enumerate(numbers)}
+        copies = results.rows([resumed[number].place for number in numbers]).without_histories()
+        rows |= {number: Row(copies, place) for place, number in enumerate(numbers)}
     return rows
 
 
 def unpacked(packed_units: PackedUnits, arrays: Sequence[Array]) -> list[Unit]:
     """Return the units with their arrays: the inverse of `packed`."""
     # They come as memory maps, or as they lay in a message: at any address. Nobody may write them.
-    own = [read_only(np.require(np.asarray(array), None, ["C", "A"])) for array in arrays]
-    known: dict[Any, Data] = {}
+    whole = [read_only(np.require(np.asarray(array), None, ["C", "A"])) for array in arrays]
+    data_of: dict[Any, Data] = {}
 
     def sparse_of(values: int, indices: int, starts: int, n_columns: int) -> SparseRows:
-        return SparseRows(own[values], own[indices][:-1], own[starts], n_columns)
+        return SparseRows(whole[values], whole[indices][:-1], whole[starts], n_columns)
 
     options_of: dict[int, TrainOptions] = {}
 
     def with_arrays(member: Member) -> Member:
         options = member.options
         if id(options) not in options_of:
-            data = known.get(options.data)
+            data = data_of.get(options.data)
             if data is None:
                 X, *others = options.data
-                rows_of_X = sparse_of(*X) if isinstance(X, tuple) else own[X]
-                data = known[options.data] = Data(rows_of_X, *(own[k] for k in others))
+                rows_of_X = sparse_of(*X) if isinstance(X, tuple) else whole[X]
+                data = data_of[options.data] = Data(rows_of_X, *(whole[k] for k in others))
             train_on, validate_on = (
-                None if k is None else own[k] for k in (options.rows, options.validation_rows)
+                None if k is None else whole[k] for k in (options.rows, options.validation_rows)
             )
             options_of[id(options)] = options._replace(
                 data=data, rows=train_on, validation_rows=validate_on
@@ -293,8 +295,8 @@ class Engine:
         if not units:
             return
         chosen = [unit.members[0].options for unit in units]
-        kinds = [(own.network, own.backend, own.optimizer, own.stop.monitor) for own in chosen]
-        own = list({id(part): part for kind in kinds for part in kind}.values())
+        kinds = [(one.network, one.backend, one.optimizer, one.stop.monitor) for one in chosen]
+        parts = list({id(part): part for kind in kinds for part in kind}.values())
         left = dict(enumerate(units))
         failure = None
         for attempt in range(ATTEMPTS):
@@ -304,7 +306,7 @@ class Engine:
                 # In one Parallel, so that an engine such as Ray starts its workers once.
                 with self._parallel() as parallel:
                     if not attempt:
-                        self._check(parallel, own)
+                        self._check(parallel, parts)
                     yield from self._trained(parallel, left, flag)
             except EngineError:
                 raise
@@ -321,14 +323,14 @@ class Engine:
         )
         raise EngineError(f"{fault}: {cut(failure)}") from failure
 
-    def _check(self, parallel: Any, own: list[Any]) -> None:
+    def _check(self, parallel: Any, parts: list[Any]) -> None:
         """Raise EngineError unless workers have this version of fastnn, and objects of the caller
         can be sent.
         """
-        self._check_pickles(own)  # first, for Dask waits for ever where it fails to
+        self._check_pickles(parts)  # first, for Dask waits for ever where it fails to
         try:
             versions = set(
-                parallel(self._joblib.delayed(version)(own) for _ in range(2 * self.n_workers))
+                parallel(self._joblib.delayed(version)(parts) for _ in range(2 * self.n_workers))
             )
         except Exception as error:
             fault = (
@@ -341,21 +343,21 @@ class Engine:
             theirs = ", ".join(sorted(others))
             raise EngineError(OTHER_VERSIONS.format(who, theirs, __version__))
 
-    def _check_pickles(self, own: list[Any]) -> None:
+    def _check_pickles(self, parts: list[Any]) -> None:
         """Raise EngineError if an object cannot be pickled or unpickled; it names the first one."""
         with contextlib.suppress(Exception):
-            pickle.loads(pickled(own))  # all at once, for there may be thousands
+            pickle.loads(pickled(parts))  # all at once, for there may be thousands
             return
-        for thing in own:
-            what = "pickled (it must hold no lock, file or connection)"
+        for thing in parts:
+            step = "pickled (it must hold no lock, file or connection)"
             try:
                 sent = pickled(thing)
-                what = "unpickled"
+                step = "unpickled"
                 pickle.loads(sent)
             except Exception as error:
                 fault = (
                     f"the workers of {self.name} cannot train: {shown(thing)} cannot be "
-                    f"{what}: {class_of(error)}"
+                    f"{step}: {class_of(error)}"
                 )
                 raise EngineError(f"{fault}: {cut(error)}") from error
 

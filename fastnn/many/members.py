@@ -190,10 +190,12 @@ def result_bytes(options: TrainOptions) -> int:
         * (1 + options.optimizer.n_slots)
         * dtype.itemsize
     )
-    in_order = not (options.shuffle and options.has_batches)
-    rest = ALONE if options.stop.has_rules else IN_ORDER if in_order else SHUFFLED
-    epochs = 0 if options.stop.has_rules else options.n_epochs  # it may end long before
-    return vectors + 16 * epochs + rest + (0 if rest == IN_ORDER else 8 * n)
+    if options.stop.has_rules:  # it may end long before its last epoch
+        return vectors + ALONE + 8 * n
+    epochs = 16 * options.n_epochs
+    if options.shuffle and options.has_batches:
+        return vectors + epochs + SHUFFLED + 8 * n
+    return vectors + epochs + IN_ORDER
 
 
 IN_ORDER = 500
@@ -331,8 +333,8 @@ class MemberChecks:
             and not callable(optimizer.learning_rate)
         ):
             return first
-        own = first._replace(n_epochs=n_epochs, optimizer=optimizer)
-        return with_last_step(own, state) if callable(optimizer.learning_rate) else own
+        options = first._replace(n_epochs=n_epochs, optimizer=optimizer)
+        return with_last_step(options, state) if callable(optimizer.learning_rate) else options
 
     def _check(self, own: dict[str, Any], seed: Any) -> TrainOptions:
         """Check the arguments of a member, and that its training can begin; return its options, for
@@ -365,8 +367,8 @@ class MemberChecks:
         kind = id(network), len(data.X), data.X.dtype, type(data.X)
         return Data(
             *(
-                self._arrays.setdefault((k, *kind, id(given)), data[k])
-                for k, given in enumerate(arrays)
+                self._arrays.setdefault((k, *kind, id(array)), data[k])
+                for k, array in enumerate(arrays)
             )
         )
 
@@ -423,10 +425,10 @@ def check_start(member: Member) -> None:
         pass
 
 
-def of_member(number: int | None, check: Callable[..., T], *given: Any) -> T:
+def of_member(number: int | None, check: Callable[..., T], *values: Any) -> T:
     """Call a check; an error in it begins with the number of the member, if there is one."""
     try:
-        return check(*given)
+        return check(*values)
     except (TypeError, ValueError, MemoryError) as error:
         if number is None:
             raise

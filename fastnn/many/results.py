@@ -21,7 +21,7 @@ from fastnn.checking.values import check_column_names, column_names
 from fastnn.memory import Array, read_only
 from fastnn.network import Network
 from fastnn.training.history import History, scored_by
-from fastnn.training.inputs import StaysSparse, check_inputs, where_it_pays
+from fastnn.training.inputs import check_inputs
 from fastnn.training.options import TrainOptions
 from fastnn.training.results import Row, Store, TrainingResult, WholeResults, score_of_rows
 from fastnn.training.stopping import Monitor, Score, StopReason, name_of
@@ -140,17 +140,17 @@ def outputs_of(rows: Sequence[Row], X: Any, assume_finite: bool) -> Iterator[Arr
     """Iterate over the members' outputs (n, n_outputs); check X once for members with the same
     inputs.
     """
-    checked: dict[tuple[int, Any, StaysSparse], Array] = {}
+    checked: dict[tuple[int, Any, bool], Array] = {}
     names = column_names(X)
     for store, k in rows:
         if names is not None:
             check_column_names(names, store.feature_names(k))
         network = store.network(k)
         dtype = store.params(k).dtype
-        stays_sparse = where_it_pays(store.backend(k))
-        kind = network.n_inputs, dtype, stays_sparse
+        backend = store.backend(k)
+        kind = network.n_inputs, dtype, backend.takes_sparse
         if kind not in checked:
-            checked[kind] = check_inputs(network, X, dtype, assume_finite, stays_sparse)
+            checked[kind] = check_inputs(network, X, dtype, assume_finite, backend)
         yield store.predict(k, checked[kind])
 
 
@@ -234,7 +234,8 @@ class ManyResult(display.Shown, Sequence[TrainingResult]):
     def _of(cls, rows: Sequence[Row], seeds: Sequence[int | None]) -> ManyResult:
         """Return the results that are rows of stores."""
         many = cls.__new__(cls)
-        many._rows, many._seeds = rows, list(seeds)
+        many._rows = rows
+        many._seeds = list(seeds)
         return many
 
     def __len__(self) -> int:

@@ -388,16 +388,16 @@ def _ranges(
     return {name: _range(name, given) for name, given in space.items()}
 
 
-def _range(name: str, given: Any) -> Sequence[Any] | Draw:
-    if hasattr(given, "rvs"):
-        return lambda random: _plain(given.rvs(random_state=random))
-    if callable(given) and not isinstance(given, Schedule):
-        return lambda random: _plain(given(random))
-    values = given.tolist() if isinstance(given, np.ndarray) else given
+def _range(name: str, choices: Any) -> Sequence[Any] | Draw:
+    if hasattr(choices, "rvs"):
+        return lambda random: _plain(choices.rvs(random_state=random))
+    if callable(choices) and not isinstance(choices, Schedule):
+        return lambda random: _plain(choices(random))
+    values = choices.tolist() if isinstance(choices, np.ndarray) else choices
     if not isinstance(values, (list, tuple, range)):
         raise TypeError(
             f"space[{name!r}] must be a list of values, a range, a frozen distribution of "
-            f"scipy.stats or a function of a RandomState, not {shown(given)}; one value for all "
+            f"scipy.stats or a function of a RandomState, not {shown(choices)}; one value for all "
             f"networks is an argument, {name}=..."
         )
     if not values:
@@ -508,11 +508,11 @@ def _population(
     """Return a population with these settings; an error in one of them begins with its name in the
     space.
     """
-    known = dict[Network, Network]()  # networks that are equal are one, which is checked once
-    networks = [_network(own.get("network", network), own) for own in settings]
-    networks = [known.setdefault(one, one) for one in networks]
+    distinct = dict[Network, Network]()  # networks that are equal are one, which is checked once
+    networks = [_network(trial.get("network", network), trial) for trial in settings]
+    networks = [distinct.setdefault(one, one) for one in networks]
     of_training: dict[str, Any] = {
-        n: [own[n] for own in settings] for n in OF_TRAINING if n in settings[0]
+        n: [trial[n] for trial in settings] for n in OF_TRAINING if n in settings[0]
     }
     try:
         return Population(networks, X, Y, **of_training, **options)
@@ -529,14 +529,14 @@ def _population(
 def _network(network: Any, settings: Mapping[str, Any]) -> Network:
     """Return a network with these settings; an error begins with their names in the space."""
     check_network(network)
-    own = {name: settings[name] for name in OF_NETWORK if name in settings}
-    places = ", ".join(f"space[{name!r}]" for name in own)
-    if "hidden_layer_sizes" in own:
-        hidden = own.pop("hidden_layer_sizes")
+    chosen = {name: settings[name] for name in OF_NETWORK if name in settings}
+    places = ", ".join(f"space[{name!r}]" for name in chosen)
+    if "hidden_layer_sizes" in chosen:
+        hidden = chosen.pop("hidden_layer_sizes")
         widths = hidden if isinstance(hidden, (list, tuple)) else (hidden,)
-        own["sizes"] = network.sizes[0], *widths, network.sizes[-1]
+        chosen["sizes"] = network.sizes[0], *widths, network.sizes[-1]
     with errors_of(places):
-        return dataclasses.replace(network, **own)
+        return dataclasses.replace(network, **chosen)
 
 
 def _shown(settings: Settings) -> Trial:

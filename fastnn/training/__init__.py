@@ -52,7 +52,7 @@ from fastnn.training.inputs import (
     check_memory,
     check_network,
     check_params,
-    where_it_pays,
+    laid_out,
     worse_than_mean,
 )
 from fastnn.training.options import NOT_GIVEN, TrainOptions, check_options
@@ -350,12 +350,14 @@ class Watch:
 def run(session: Session, watch: Watch, request: StopRequest) -> None:
     """Train until all members have ended, or somebody asks to."""
     session.is_watched = bool(watch.observers or watch.controllers)
-    while not request.requested and session.is_running():
+    while not request.requested:
+        session.end_due()
+        if not session.running:
+            return
         n_ended = session.advance(watch.epochs_until_look(session))
         if watch.look(session, n_ended) and not request.requested:
             session.end_all("callback")
-    if request.requested:
-        session.end_all(request.reason)
+    session.end_all(request.reason)
 
 
 def progress_of(session: Session) -> Progress:
@@ -374,7 +376,8 @@ def progress_of(session: Session) -> Progress:
         elif evaluation.has_loss:
             score = row_loss
     states = session.states
-    return Progress(
+    progress = Progress.__new__(Progress)  # the `__init__` of a frozen dataclass takes longer
+    vars(progress).update(
         epoch=session.n_epochs[0],
         n_epochs=session.members[0].n_epochs,
         part=session.batch / session.draws.per_epoch,
@@ -388,6 +391,7 @@ def progress_of(session: Session) -> Progress:
         _result=session.result_at,
         _epochs_after=session.epochs_after,
     )
+    return progress
 
 
 def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None:
@@ -486,7 +490,7 @@ def predict(
     params = check_params(network, params)
     assume_finite = check_flag("assume_finite", assume_finite)
     backend = get_backend(backend)
-    X = check_inputs(network, X, params.dtype, assume_finite, where_it_pays(backend))
+    X = check_inputs(network, X, params.dtype, assume_finite, backend)
     threads = None if threads is None else check_integer("threads", threads, low=1)
     # of each thread
     sparse = isinstance(X, SparseRows)
@@ -565,10 +569,12 @@ def loss_and_gradient(
     params = check_params(network, params)
     assume_finite = check_flag("assume_finite", assume_finite)
     backend = get_backend(backend)
-    stays_sparse = where_it_pays(backend)
-    data = check_data(network, X, Y, sample_weight, assume_finite, params.dtype, stays_sparse)
+    dtype = params.dtype
+    data = check_data(network, X, Y, sample_weight, assume_finite, dtype, stays_sparse=True)
+    if isinstance(data.X, SparseRows):
+        data = data._replace(X=laid_out(data.X, backend))
     threads = None if threads is None else check_integer("threads", threads, low=1)
     sparse = isinstance(data.X, SparseRows)
-    check_memory(network, 3, len(data.X), params.dtype, backend, threads=threads, sparse=sparse)
+    check_memory(network, 3, len(data.X), dtype, backend, threads=threads, sparse=sparse)
     alpha = check_number("alpha", alpha, low=0)
     return backend.loss_and_gradient(network, params, data, alpha, threads)

@@ -400,9 +400,8 @@ class CsvLogger:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
         self._training: Callable[[], Any] = _no_training
-        with open(
-            self.path, "a+b"
-        ) as file:  # what is wrong here is known before anything is trained
+        # what is wrong here is known before anything is trained
+        with open(self.path, "a+b") as file:
             file.seek(0)
             if not self.HEADER.startswith(file.readline(len(self.HEADER))):
                 raise ValueError(
@@ -438,8 +437,8 @@ class CsvLogger:
                 (k for k, number in enumerate(numbers) if not number or int(number[1]) > before),
                 len(numbers),
             )
-            kept = lines[1 : 1 + n]
-            file.truncate(sum(map(len, [*lines[:1], *kept])))
+            rows = lines[1 : 1 + n]
+            file.truncate(sum(map(len, [*lines[:1], *rows])))
         if not lines:
             self._append(self.HEADER.decode())
 
@@ -464,8 +463,8 @@ def epochs_of(callbacks: Iterable[Callback]) -> set[int]:
     """Return the periods in epochs of some callbacks; {1} if one of them is called after each
     epoch.
     """
-    found = {c.k if isinstance(c, (every, Lines)) else 1 for c in callbacks}
-    return {1} if 1 in found else found
+    periods = {c.k if isinstance(c, (every, Lines)) else 1 for c in callbacks}
+    return {1} if 1 in periods else periods
 
 
 def sorted_callbacks(callbacks: Any) -> tuple[list[Callback], list[Callback]]:

@@ -53,8 +53,6 @@ class Evaluation:
         The rows that are scored after each epoch; None where the loss of the steps is the score.
     by_steps : bool
         Whether the rule goes by the training losses of the steps.
-    labels : ndarray or None
-        The labels of the scored rows, if the back end counts the right ones.
     """
 
     def __init__(
@@ -71,7 +69,6 @@ class Evaluation:
         self.backend = options.backend
         self.task = task
         self.validation = validation
-        self.labels: NDArray[np.int64] | None = None
         self.by_steps = validation is None and stop.monitor == "loss"
         self.scored: Task | None = None
         if validation is not None:
@@ -87,9 +84,7 @@ class Evaluation:
             self._score = scorer(stop.monitor, task.network, used.Y, used.sample_weight)
 
     def fits_kernel(self, rows_a_step: int) -> bool:
-        """Return whether the back end can score epochs within a call; then the labels are there, if
-        it needs them.
-        """
+        """Return whether the back end can score epochs within a call."""
         if self.monitor != "loss" and (self.monitor != "accuracy" or self.validation is None):
             return False
         if not may_draw_ahead(self.task.optimizer.learning_rate):
@@ -101,10 +96,8 @@ class Evaluation:
         data = self.scored.data
         if len(data.X) * self.task.network.n_params > FIRST_CHUNK_WORK:
             return False  # some ms: after each, somebody may want to stop
-        if self.monitor == "accuracy":
-            self.labels = labels_of(self.task.network, data)
-            return self.labels is not None
-        return True
+        # the back end counts the rows that are right, whatever they weigh
+        return self.monitor == "loss" or bool((data.sample_weight == 1).all())
 
     @property
     def has_loss(self) -> bool:
@@ -141,12 +134,8 @@ class Evaluation:
             raise MonitorError(text, None) from error
 
 
-def labels_of(network: Network, data: Data) -> NDArray[np.int64] | None:
-    """Return the labels of rows as the back end takes them; None if rows have weights, which it
-    does not count.
-    """
-    if not (data.sample_weight == 1).all():
-        return None
+def labels_of(network: Network, data: Data) -> NDArray[np.int64]:
+    """Return the labels of rows as the back end takes them."""
     labels = data.Y.argmax(axis=1) if network.loss_name == "cross_entropy" else data.Y > 0.5
     return np.ascontiguousarray(labels, np.int64)
 
@@ -180,6 +169,8 @@ class Judge:
         Whether there is anything to score or to decide.
     works_in_calls : bool
         Whether the back end can do it within its calls.
+    labels : ndarray or None
+        The labels of each member's scored rows, if the back end counts the right ones.
     """
 
     def __init__(
@@ -195,16 +186,23 @@ class Judge:
         self.has_rules = bool(states.rules[:, LIMIT].any())
         self.is_needed = self.has_rules or first.has_loss or first.has_score
         self.works_in_calls = self.is_needed and fit_kernel(self.evaluations, batch_size)
+        self.scored = [one.scored for one in self.evaluations if one.scored is not None]
+        """The rows of each member that are scored; none if that is the loss of the steps."""
         self.n_scored = 0
         """The rows that are scored after each epoch, within calls."""
-        if self.is_needed and first.scored is not None:
-            own = members[0]
-            n = len(first.scored.data.X)
-            X = own.data.X
+        self.labels: NDArray[np.int64] | None = None
+        if self.is_needed and self.scored:
+            options = members[0]
+            n = len(self.scored[0].data.X)
+            X = options.data.X
             sparse = isinstance(X, SparseRows)
-            check_memory(own.network, own.n_vectors, n, X.dtype, own.backend, sparse=sparse)
+            sizes = options.network, options.n_vectors, n, X.dtype
+            check_memory(*sizes, options.backend, sparse=sparse)
             if self.works_in_calls:
                 self.n_scored = n
+        if self.works_in_calls and first.has_score:
+            network = members[0].network
+            self.labels = np.array([labels_of(network, task.data) for task in self.scored])
 
     def rules(self, steps: Steps, batch: int, log: Log) -> EpochRules:
         """Return what the back end needs to judge within a call of these steps, after `batch` steps
@@ -213,21 +211,19 @@ class Judge:
         states = self.states
         m = len(self.evaluations)
         first = self.evaluations[0]
-        scored = [own.scored for own in self.evaluations if own.scored is not None]
-        labels = [own.labels for own in self.evaluations if own.labels is not None]
         n_epochs = (batch + len(steps.start)) // log.per_epoch
         by_steps = first.by_steps and self.has_rules
         return EpochRules(
             first=batch,
             per_epoch=log.per_epoch,
-            scored=scored,
-            labels=np.array(labels) if labels else None,
+            scored=self.scored,
+            labels=self.labels,
             factors=log.factors(steps) if by_steps else NO_FACTORS,
             mean=by_steps and log.is_mean,
             divisor=1,
             rules=states.rules,
-            losses=np.zeros((m, n_epochs if scored else 0)),
-            measured=np.zeros((m, n_epochs if labels else 0)),
+            losses=np.zeros((m, n_epochs if self.scored else 0)),
+            measured=np.zeros((m, 0 if self.labels is None else n_epochs)),
             best_params=states.best_params if first.keeps_best else states.best_params[:, :0],
             sums=states.sums.copy(),
             ended=np.zeros((m, 2), np.int64),
@@ -285,14 +281,15 @@ class Judge:
 
 def fit_kernel(evaluations: Sequence[Evaluation], batch_size: int) -> bool:
     """Return whether a back end can score epochs by all of these within its calls."""
-    asked: set[tuple[int, int]] = set()
-    for own in evaluations:
-        if own.monitor == "loss":  # by others each member has labels of its own
-            kind = id(own.task), 0 if own.scored is None else len(own.scored.data.X)
+    asked: set[tuple[Task, int]] = set()
+    for evaluation in evaluations:
+        if evaluation.monitor == "loss":  # by others the weights of rows count too
+            scored = evaluation.scored
+            kind = evaluation.task, 0 if scored is None else len(scored.data.X)
             if kind in asked:
                 continue
             asked.add(kind)
-        if not own.fits_kernel(batch_size):
+        if not evaluation.fits_kernel(batch_size):
             return False
     return True
 
@@ -305,7 +302,7 @@ def evaluations_of(
     """
     copies: dict[tuple[int, int], Data] = {}
     parts = split_parts(members, states)
-    known: dict[tuple[int, ...], Data | None] = {}
+    shared: dict[tuple[int, ...], Data | None] = {}
     evaluations = []
 
     def copy(data: Data, rows: Array) -> Data:
@@ -314,13 +311,17 @@ def evaluations_of(
             copies[key] = rows_of(data, rows)
         return copies[key]
 
-    for k, own in enumerate(members):
+    for k, options in enumerate(members):
         split = states.splits[k]
-        key = id(own.stop), id(own.data), id(own.validation_rows)
-        if k not in parts and (split is not None or key not in known):
-            order = None if split is None else states.order_of(k)
-            known[key] = validation_data(own, order, copy)
-        validation = parts[k] if k in parts else known[key]
-        evaluate = own.evaluate or Evaluation
-        evaluations.append(evaluate(own, tasks[k], validation, split, copy))
+        if k in parts:
+            validation: Data | None = parts[k]
+        elif split is not None:
+            validation = validation_data(options, states.order_of(k), copy)
+        else:
+            key = id(options.stop), id(options.data), id(options.validation_rows)
+            if key not in shared:
+                shared[key] = validation_data(options, None, copy)
+            validation = shared[key]
+        evaluate = options.evaluate or Evaluation
+        evaluations.append(evaluate(options, tasks[k], validation, split, copy))
     return evaluations

@@ -27,9 +27,7 @@ class _WithResult(BaseException):
     keep it.
     """
 
-    def __init__(
-        self, message: str, result: Any
-    ) -> None:  # a TrainingResult, or of `train_many` a ManyResult
+    def __init__(self, message: str, result: Any) -> None:
         super().__init__(message)
         self.result: TrainingResult = result
 

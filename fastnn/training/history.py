@@ -85,13 +85,9 @@ class History(display.Shown):
         if len(self.validation_loss):
             facts["validation"] = f"{self.validation_loss[-1]:.4g}"
         if len(self.score) and self.score is not self.loss:
-            name = (
-                self.monitor
-                if self.monitor != "loss"
-                else "validation"
-                if len(self.validation_loss)
-                else "score"
-            )
+            name = self.monitor
+            if name == "loss":
+                name = "validation" if len(self.validation_loss) else "score"
             best = self.best_epoch
             said = f" (best {self.score[best - 1]:.4g} in epoch {best})" if best else ""
             facts[name] = f"{self.score[-1]:.4g}{said}"
@@ -126,11 +122,10 @@ class History(display.Shown):
         unless this one is better.
         """
         scores = self.score if self.monitor == "loss" else -self.score
-        return (
-            int(np.argmin(np.where(np.isfinite(scores), scores, np.inf))) + 1
-            if np.isfinite(scores).any()
-            else 0
-        )
+        is_known = np.isfinite(scores)
+        if not is_known.any():
+            return 0
+        return int(np.argmin(np.where(is_known, scores, np.inf))) + 1
 
     def to_dict(self) -> dict[str, Array]:
         """Return columns with one row for each epoch, for ``pandas.DataFrame(history.to_dict())``.

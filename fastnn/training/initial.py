@@ -20,11 +20,9 @@ from fastnn.state import BEST, LIMIT, RULE_BEST, STALE, Data
 from fastnn.training.generator import Generators, Seed, check_orders
 from fastnn.training.inputs import (
     NO_WEIGHT,
-    always,
     check_data,
     check_memory,
     check_method,
-    never,
     rows_a_step,
 )
 from fastnn.training.options import TrainOptions
@@ -84,15 +82,15 @@ def begin(
     orders: dict[int, Array] = {}
     drawn: dict[int, Array] = {}
     resumed_rows: dict[int, Row] = {}
-    for k, own in enumerate(members):
+    for k, options in enumerate(members):
         start = starts[k]
         if isinstance(start, Row):
             resumed_rows[k] = start
         elif isinstance(start, TrainingState):
-            before = resumed(own, start, k, generators)
+            before = resumed(options, start, k, generators)
             _go_on(states, members, [k], before, [0], orders)
         else:
-            _draw(own, start, k, states, generators, drawn, orders)
+            _draw(options, start, k, states, generators, drawn, orders)
     for results, chosen in by_store(resumed_rows) if resumed_rows else ():
         places = [resumed_rows[k].place for k in chosen]
         _go_on(states, members, chosen, results, places, orders)
@@ -114,8 +112,8 @@ def _keeps_words(kinds: Sequence[TrainOptions], starts: Sequence[Start]) -> bool
     first = kinds[0]
     if first.shuffle and first.has_batches:
         return True
-    for own in kinds:
-        if own.n_split:
+    for options in kinds:
+        if options.n_split:
             return True
     for start in starts:
         if isinstance(start, TrainingState):
@@ -156,8 +154,8 @@ def _blank(
         held=generators.held,
         owners={},
     )
-    for own in kinds:
-        if own.rule is not None or own.stop.restore_best:
+    for options in kinds:
+        if options.rule is not None or options.stop.restore_best:
             _take_rules(states, members, kinds)
             break
     return states
@@ -167,22 +165,22 @@ def _take_rules(
     states: TrainingStates, members: Sequence[TrainOptions], kinds: Sequence[TrainOptions]
 ) -> None:
     """Write the rules of the members' options, and the names of their scores."""
-    names = {id(own): own.score_name for own in kinds}
-    rows = {id(own): own.rule.row() for own in kinds if own.rule is not None}
-    if any(own.stop.restore_best for own in kinds):
+    names = {id(options): options.score_name for options in kinds}
+    rows = {id(options): options.rule.row() for options in kinds if options.rule is not None}
+    if any(options.stop.restore_best for options in kinds):
         states.keep_best_params()
-    for k, own in enumerate(members):
-        if own.rule is not None:
-            states.rules[k] = rows[id(own)]
-            states.rule_on[k] = names[id(own)]
-        if own.stop.reduce is not None:
-            states.rate_least[k] = own.stop.reduce.least
-        if own.stop.restore_best:
-            states.best_on[k] = names[id(own)]
+    for k, options in enumerate(members):
+        if options.rule is not None:
+            states.rules[k] = rows[id(options)]
+            states.rule_on[k] = names[id(options)]
+        if options.stop.reduce is not None:
+            states.rate_least[k] = options.stop.reduce.least
+        if options.stop.restore_best:
+            states.best_on[k] = names[id(options)]
 
 
 def _draw(
-    own: TrainOptions,
+    options: TrainOptions,
     seed: Seed,
     k: int,
     states: TrainingStates,
@@ -194,13 +192,13 @@ def _draw(
     order.
     """
     random_state = generators.seed(k, seed)
-    if own.params is None:
-        drawn[k] = draw(own.network, random_state)
-        if holds_back(own.network):
+    if options.params is None:
+        drawn[k] = draw(options.network, random_state)
+        if holds_back(options.network):
             generators.hold(k)
     else:
-        states.storage[k, 0, : states.n_params] = own.params
-    order, states.splits[k] = split_rows(own, random_state)
+        states.storage[k, 0, : states.n_params] = options.params
+    order, states.splits[k] = split_rows(options, random_state)
     if order is not None:
         orders[k] = order
     generators.put(k)
@@ -379,26 +377,21 @@ def _check_fits(options: TrainOptions, resume: TrainingState) -> None:
         ("number of optimizer vectors", len(resume.vectors) - 1, optimizer.n_slots),
         ("dtype", resume.storage.dtype, options.data.X.dtype),
     ]
-    for what, of_state, of_call in has:
+    for fact, of_state, of_call in has:
         if of_state != of_call:
             was = _listed(of_state)
             now = _listed(of_call)
             raise ValueError(
-                f"resume does not fit: the {what} of its state is {was}, that of this training "
+                f"resume does not fit: the {fact} of its state is {was}, that of this training "
                 f"{now}"
             )
 
 
 def _listed(value: Any) -> str:
     """Return a list as "(3, 4, 2)", and a list of one item as that item."""
-    several = isinstance(value, list) and len(value) != 1
-    return cut(
-        f"({', '.join(map(str, value))})"
-        if several
-        else value[0]
-        if isinstance(value, list)
-        else value
-    )
+    if not isinstance(value, list):
+        return cut(value)
+    return cut(value[0] if len(value) == 1 else f"({', '.join(map(str, value))})")
 
 
 def _check_rows(options: TrainOptions, resume: TrainingState, index: Array) -> None:
@@ -456,17 +449,23 @@ def validation_data(options: TrainOptions, index: Array | None, copy: CopyRows) 
         _check_weight(options, index, NO_WEIGHT)
     if options.validation_rows is not None:
         return copy(options.data, options.validation_rows)
-    given = options.stop.validation
-    if given is None:
+    arrays = options.stop.validation
+    if arrays is None:
         return None
-    assert isinstance(given, (tuple, list))
+    assert isinstance(arrays, (tuple, list))
     with errors_of("validation"):
-        check_column_names(column_names(given[0]), options.feature_names)
-        X, Y, weight = (*given, None)[:3]
-        like = options.data.X
-        stays_sparse = always if isinstance(like, SparseRows) else never
-        given = options.network, X, Y, weight, options.assume_finite, like.dtype
-        return check_data(*given, stays_sparse)
+        check_column_names(column_names(arrays[0]), options.feature_names)
+        weight = arrays[2] if len(arrays) > 2 else None
+        of_training = options.data.X
+        return check_data(
+            options.network,
+            arrays[0],
+            arrays[1],
+            weight,
+            options.assume_finite,
+            of_training.dtype,
+            stays_sparse=isinstance(of_training, SparseRows),
+        )
 
 
 def split_parts(members: Sequence[TrainOptions], states: TrainingStates) -> dict[int, Data]:
@@ -474,10 +473,11 @@ def split_parts(members: Sequence[TrainOptions], states: TrainingStates) -> dict
     the same data they are copied at once.
     """
     alike: dict[tuple[int, int, int], list[int]] = {}
-    for k, own in enumerate(members):
+    for k, options in enumerate(members):
         split = states.splits[k]
-        if split is not None and isinstance(own.stop.validation, (int, float)):
-            alike.setdefault((id(own.data), id(own.rows), len(split)), []).append(k)
+        if split is not None and isinstance(options.stop.validation, (int, float)):
+            key = id(options.data), id(options.rows), len(split)
+            alike.setdefault(key, []).append(k)
     parts: dict[int, Data] = {}
     for chosen in alike.values():
         first = members[chosen[0]]

@@ -8,8 +8,8 @@ import contextlib
 import functools
 import math
 import os
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -86,8 +86,8 @@ def check_optimizer(
     """Raise TypeError, with which of `names` to write, unless `optimizer` is an Optimizer."""
     if isinstance(optimizer, Optimizer):
         return
-    given = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
-    meant = [name for name in names if given.lower() == name.lower()]
+    name_of_it = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
+    meant = [name for name in names if name_of_it.lower() == name.lower()]
     hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in names)}"
     raise TypeError(f"{argument} must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
 
@@ -158,60 +158,47 @@ def worse_than_mean(network: Network, data: Data, rows: Rows | None, loss: float
     return f"{fault} mean of Y, whose numbers reach {largest:.3g}"
 
 
-StaysSparse = Callable[[SparseRows], bool]
-"""Says of rows in CSR form whether they stay so."""
-
-
-def never(rows: SparseRows) -> bool:
-    """Return False: rows are made dense."""
-    return False
-
-
-def always(rows: SparseRows) -> bool:
-    """Return True: rows stay in CSR form."""
-    return True
-
-
-def where_it_pays(
-    backend: Backend, network: Network | None = None, optimizer: Optimizer | None = None
-) -> StaysSparse:
-    """Return the rule by which rows stay in CSR form: where the back end is faster on them.
-
-    Methods of second order and Nguyen and Widrow's initial weights take dense rows, and so does
-    every back end without `takes_sparse`. Networks that train side by side, in lanes, would too:
-    those on rows in CSR form train one after another.
-    """
-    needs_dense = isinstance(optimizer, Method) or (
-        network is not None and network.init == "nguyen_widrow"
-    )
-    return pays if getattr(backend, "takes_sparse", False) and not needs_dense else never
-
-
 def check_inputs(
     network: Network,
     X: Any,
     dtype: DTypeLike | None = None,
     assume_finite: bool = False,
-    stays_sparse: StaysSparse = never,
+    backend: Backend | None = None,
 ) -> Any:
     """Return X (n, n_inputs), finite, in C order, of `dtype` or else float32 or float64: a
-    read-only view or a copy; or in CSR form, if it is sparse and `stays_sparse` says so.
+    read-only view or a copy; a sparse one in CSR form, if `backend` is faster on that.
     """
-    if isinstance(X, SparseRows) or (type(X) is not np.ndarray and is_sparse(X)):
-        return laid_out(_check_sparse(network, X, dtype, assume_finite), stays_sparse)
-    return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
+    if type(X) is np.ndarray or not is_sparse(X):
+        return _check_matrix("X", X, network.sizes[0], "input", dtype, assume_finite)
+    rows = _check_sparse(network, X, dtype, assume_finite)
+    return dense(rows) if backend is None else laid_out(rows, backend)
 
 
-def laid_out(X: Any, stays_sparse: StaysSparse) -> Any:
-    """Return rows in CSR form as they are, or dense.
+def laid_out(
+    X: SparseRows,
+    backend: Backend,
+    network: Network | None = None,
+    optimizer: Optimizer | None = None,
+) -> Any:
+    """Return rows in CSR form as they are, if the back end is faster on them, else dense.
+
+    Methods of second order and Nguyen and Widrow's initial weights take dense rows, and so does
+    every back end without `takes_sparse`. Networks that train side by side, in lanes, would too:
+    those on rows in CSR form train one after another.
+    """
+    spreads = network is not None and network.init == "nguyen_widrow"
+    needs_dense = spreads or isinstance(optimizer, Method) or not backend.takes_sparse
+    return dense(X) if needs_dense or not pays(X) else X
+
+
+def dense(X: SparseRows) -> Array:
+    """Return rows in CSR form as an array (n, n_inputs).
 
     Raises
     ------
     MemoryError
         Before any allocation, if they do not fit the machine.
     """
-    if not isinstance(X, SparseRows) or stays_sparse(X):
-        return X
     needed = len(X) * X.shape[1] * X.dtype.itemsize
     if needed > memory() * MEMORY_LIMIT_FRACTION:
         raise MemoryError(
@@ -225,8 +212,9 @@ def _check_sparse(
     network: Network, X: Any, dtype: DTypeLike | None, assume_finite: bool
 ) -> SparseRows:
     """Return a sparse X in CSR form."""
-    rows: SparseRows = X.astype(dtype) if isinstance(X, SparseRows) else sparse_rows("X", X, dtype)
-    _check_shape("X", rows, network.sizes[0], "input")
+    rows = sparse_rows("X", X, dtype)
+    if rows.shape[1] != network.sizes[0] or not len(rows):
+        _refuse_shape("X", rows, network.sizes[0], "input")
     if not assume_finite and not math.isfinite(sum_of_squares(rows.values)):
         wrong = ~np.isfinite(rows.values)
         if wrong.any():
@@ -244,8 +232,8 @@ def check_dtype(dtype: DTypeLike | None) -> np.dtype[Any] | None:
         return None
     if isinstance(dtype, (str, type, np.dtype)):
         with contextlib.suppress(TypeError):  # NumPy knows no such dtype
-            if (found := np.dtype(dtype)) in _NATIVE:
-                return found
+            if (native := np.dtype(dtype)) in _NATIVE:
+                return native
     raise ValueError(f"dtype must be 'float32' or 'float64', not {shown(dtype)}")
 
 
@@ -256,7 +244,7 @@ def check_data(
     sample_weight: Any = None,
     assume_finite: bool = False,
     dtype: Any = None,
-    stays_sparse: StaysSparse = never,
+    stays_sparse: bool = False,
 ) -> Data:
     """Return inputs, targets and weights in one dtype: `dtype`, or that of X if it is float32, else
     float64.
@@ -270,8 +258,8 @@ def check_data(
         Not negative; 0, or so large that one divided by it does not overflow.
     assume_finite : bool
         Whether to skip the search for NaN and infinity.
-    stays_sparse : callable
-        Says of a sparse X whether it stays so.
+    stays_sparse : bool
+        Whether a sparse X becomes rows in CSR form, and not an array.
 
     Raises
     ------
@@ -280,11 +268,14 @@ def check_data(
         index is named), targets outside the range of the loss, weights that are negative, too small
         or all 0, object or complex arrays.
     """
-    X = check_inputs(network, X, dtype, assume_finite, stays_sparse)
+    if type(X) is not np.ndarray and stays_sparse and is_sparse(X):
+        X = _check_sparse(network, X, dtype, assume_finite)
+    else:
+        X = check_inputs(network, X, dtype, assume_finite)
     n = len(X)
     Y = _check_targets(network, Y, n, X.dtype, assume_finite)
     if sample_weight is None:
-        weight = (ones_again if n <= FEW_ROWS else ones)(n, X.dtype)
+        weight = ones_again(n, X.dtype) if n <= FEW_ROWS else ones(n, X.dtype)
     else:
         weight = _as_float("sample_weight", sample_weight, X.dtype, 1)
         if len(weight) != n:
@@ -309,16 +300,16 @@ def ones(n: int, dtype: np.dtype[Any]) -> Array:
 ones_again = kit.remembered(ones)
 
 
-def _check_not_tiny(weight: Array, given: Array) -> None:
+def _check_not_tiny(weight: Array, before: Array) -> None:
     """Refuse a weight that is too small for the dtype: it was rounded to 0, or 1 divided by it
     overflows.
     """
     smallest = np.finfo(weight.dtype).tiny
-    tiny = (given > 0) & (weight < smallest)
+    tiny = (before > 0) & (weight < smallest)
     if tiny.any():
         raise ValueError(
             f"sample_weight must be 0 or at least {smallest:g}, the smallest number that "
-            f"{weight.dtype} holds with all digits; {_first('sample_weight', tiny, given)}: "
+            f"{weight.dtype} holds with all digits; {_first('sample_weight', tiny, before)}: "
             "multiply all weights by the same number"
         )
 
@@ -422,25 +413,26 @@ def _check_range(network: Network, Y: Array) -> None:
 
 def target_range(network: Network) -> tuple[float, float]:
     """Return the least and the largest target that the loss and the output take."""
-    line, given = network.loss_line, network.output_line
-    return max(line.low, given.low - SCALING_ERROR), min(line.high, given.high + SCALING_ERROR)
+    loss = network.loss_line
+    output = network.output_line
+    return max(loss.low, output.low - SCALING_ERROR), min(loss.high, output.high + SCALING_ERROR)
 
 
 def _refuse_targets(network: Network, Y: Array) -> None:
     """Raise ValueError for targets of which some are outside the range of the loss, or of the
     output.
     """
-    line = network.loss_line
-    given = network.output_line
-    wrong = _beyond(Y, line.low, line.high)
+    loss = network.loss_line
+    output = network.output_line
+    wrong = _beyond(Y, loss.low, loss.high)
     if wrong.any():
         raise ValueError(
-            f"loss {network.loss_name!r} takes {line.targets}; {_first('Y', wrong, Y)}"
+            f"loss {network.loss_name!r} takes {loss.targets}; {_first('Y', wrong, Y)}"
         )
-    wrong = _beyond(Y, given.low - SCALING_ERROR, given.high + SCALING_ERROR)
-    bounds = interval(given.low, given.high)
+    wrong = _beyond(Y, output.low - SCALING_ERROR, output.high + SCALING_ERROR)
+    bounds = interval(output.low, output.high)
     remedy = "scale Y, or take another output, such as 'identity'"
-    if (given.low, given.high) == (0, 1) and (np.trunc(Y) == Y).all():
+    if (output.low, output.high) == (0, 1) and (np.trunc(Y) == Y).all():
         remedy = "labels go in as 0 and 1; for other numbers " + remedy
     raise ValueError(
         f"output {network.output!r} gives numbers that are {bounds}; {_first('Y', wrong, Y)}: "
@@ -454,10 +446,11 @@ def _beyond(Y: Array, low: float, high: float) -> Array:
 
 
 def _check_matrix(
-    name: str, value: Any, n: int, what: str, dtype: DTypeLike | None, assume_finite: bool
+    name: str, value: Any, n: int, neuron: str, dtype: DTypeLike | None, assume_finite: bool
 ) -> Array:
     matrix = _as_float(name, value, dtype, 2, n)
-    _check_shape(name, matrix, n, what)
+    if matrix.shape[1] != n or not len(matrix):
+        _refuse_shape(name, matrix, n, neuron)
     if not assume_finite:
         _check_finite(name, matrix, value)
     # `read_only`, written out: a call takes a hundredth of the time of one row's prediction
@@ -466,13 +459,13 @@ def _check_matrix(
     return view
 
 
-def _check_shape(name: str, matrix: Any, n: int, what: str) -> None:
-    if matrix.shape[1] != n:
-        raise ValueError(
-            f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, what)}"
-        )
-    if not len(matrix):
+def _refuse_shape(name: str, matrix: Any, n: int, neuron: str) -> NoReturn:
+    """Raise ValueError for rows of another width than the network, or for none."""
+    if matrix.shape[1] == n:
         raise ValueError(f"{name} has no rows")
+    raise ValueError(
+        f"{name} has {counted(matrix.shape[1], 'column')}, the network has {counted(n, neuron)}"
+    )
 
 
 def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns: int = 0) -> Array:
@@ -488,9 +481,11 @@ def _as_float(name: str, value: Any, dtype: DTypeLike | None, ndim: int, columns
         return value  # nothing to convert
     array = real_array(name, value, dtype)
     if array.ndim != ndim:
-        what = counted(ndim, "dimension")
+        dimensions = counted(ndim, "dimension")
         hint = _shape_hint(name, array, columns) if ndim == 2 else ""
-        raise ValueError(f"{name} must have {what}, not {array.ndim} (shape {array.shape}){hint}")
+        raise ValueError(
+            f"{name} must have {dimensions}, not {array.ndim} (shape {array.shape}){hint}"
+        )
     if dtype is None:
         dtype = np.float32 if array.dtype.type is np.float32 else np.float64
     with np.errstate(over="ignore"):
@@ -511,7 +506,7 @@ def _shape_hint(name: str, array: Array, columns: int) -> str:
     return f": {name}[None] is one row" if len(array) == columns else f": here it is (n, {columns})"
 
 
-def _check_finite(name: str, array: Array, given: Any = None) -> None:
+def _check_finite(name: str, array: Array, before: Any = None) -> None:
     """Raise ValueError unless `array` is finite. `given` is the array before conversion, which may
     have overflowed.
     """
@@ -521,7 +516,7 @@ def _check_finite(name: str, array: Array, given: Any = None) -> None:
     if math.isfinite(total) or np.isfinite(array).all():
         return
     wrong = ~np.isfinite(array)
-    first = (array if given is None else real_array(name, given))[wrong][0]
+    first = (array if before is None else real_array(name, before))[wrong][0]
     if np.isfinite(first):
         fault = f"{name} must be finite"
         raise ValueError(

@@ -107,9 +107,13 @@ class Log:
         weighted = losses * factors
         before = self.sums.copy()
         ended, self.sums[:, 0] = self._sums(weighted, batch, before[:, 0])
-        ended_rows, self.sums[:, 1] = self._sums(factors[None], batch, before[:1, 1])
+        first = good.index(losses.shape[1])  # the others may have ended before this epoch
+        rows_before = before[first : first + 1, 1]
+        ended_rows, self.sums[:, 1] = self._sums(factors[None], batch, rows_before)
         for k, n in enumerate(good):
-            if n < losses.shape[1]:  # this member has done no more
+            if n == 0:
+                self.sums[k] = before[k]
+            elif n < losses.shape[1]:  # this member has done no more
                 n_begun = (batch + n) % self.per_epoch
                 begun = slice(max(n - n_begun, 0), n)
                 carried = before[k] if n_begun > n else NO_SUMS

@@ -39,7 +39,6 @@ from fastnn.sparse import SparseRows, is_sparse
 from fastnn.state import Data
 from fastnn.training.inputs import (
     Rows,
-    always,
     check_data,
     check_dtype,
     check_network,
@@ -49,7 +48,6 @@ from fastnn.training.inputs import (
     laid_out,
     rows_a_step,
     warn_of_scale,
-    where_it_pays,
 )
 from fastnn.training.state import TrainingState
 from fastnn.training.stopping import Rule, Stop, StopReason, score_name
@@ -218,10 +216,9 @@ def check_options(
     if data is None:
         of_state = None if resume is None else resume.storage.dtype
         dtype = of_state if dtype is None else check_dtype(dtype)
-        data = check_data(network, X, Y, sample_weight, assume_finite, dtype, always)
+        data = check_data(network, X, Y, sample_weight, assume_finite, dtype, stays_sparse=True)
     if isinstance(data.X, SparseRows):
-        stays_sparse = where_it_pays(backend, network, chosen.optimizer)
-        data = data._replace(X=laid_out(data.X, stays_sparse))
+        data = data._replace(X=laid_out(data.X, backend, network, chosen.optimizer))
     if not was_checked and isinstance(chosen.optimizer, Method):
         warn_of_scale(chosen.optimizer.name, data)
     train_on, validate_on = choose_rows(rows, validation_rows, data, stop)
@@ -305,29 +302,30 @@ def choose_options(
         For an option of the wrong type or outside its range, or that is neither given nor in the
         state.
     """
-    kept: Mapping[str, Any] = DEFAULTS
+    defaults: Mapping[str, Any] = DEFAULTS
     if resume is not None:
-        kept = resume.counters
-        before = kept.get("optimizer")
-        given = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
-        _check_known(dict(zip(DEFAULTS, given, strict=True)), kept)
+        defaults = resume.counters
+        before = defaults.get("optimizer")
+        passed = NOT_GIVEN if optimizer is None else optimizer, batch_size, shuffle, alpha
+        _check_known(dict(zip(DEFAULTS, passed, strict=True)), defaults)
     if optimizer is None:
-        optimizer = kept["optimizer"] if resume is None else _optimizer_of(kept["optimizer"])
+        default = defaults["optimizer"]
+        optimizer = default if resume is None else _optimizer_of(default)
     check_optimizer(optimizer)
-    own = {}
+    options = {}
     for name, value in (("clip_norm", clip_norm), ("rates", rates)):
         if value is not NOT_GIVEN:
-            own[name] = value
+            options[name] = value
         elif before is not None and name in before and getattr(optimizer, name) is None:
-            own[name] = before[name]
-    if own:
-        optimizer = with_options(optimizer, **own)
+            options[name] = before[name]
+    if options:
+        optimizer = with_options(optimizer, **options)
     if batch_size is NOT_GIVEN:
-        batch_size = None if optimizer.full_batch else kept["batch_size"]
+        batch_size = None if optimizer.full_batch else defaults["batch_size"]
     if batch_size is not None:
         batch_size = check_integer("batch_size", batch_size, low=1)
-    shuffle = check_flag("shuffle", kept["shuffle"] if shuffle is NOT_GIVEN else shuffle)
-    alpha = check_number("alpha", kept["alpha"] if alpha is NOT_GIVEN else alpha, low=0)
+    shuffle = check_flag("shuffle", defaults["shuffle"] if shuffle is NOT_GIVEN else shuffle)
+    alpha = check_number("alpha", defaults["alpha"] if alpha is NOT_GIVEN else alpha, low=0)
     if alpha and isinstance(optimizer, BayesianRegularization):
         raise ValueError(
             f"{optimizer.name} finds the strength of its penalty by itself: "
@@ -336,14 +334,14 @@ def choose_options(
     return Options(optimizer, batch_size, shuffle, alpha)
 
 
-def _check_known(given: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+def _check_known(passed: Mapping[str, Any], counters: Mapping[str, Any]) -> None:
     """Raise ValueError for options that are neither given nor in the counters of a state."""
-    lacking = [name for name, value in given.items() if value is NOT_GIVEN and name not in kept]
+    names = [name for name, value in passed.items() if value is NOT_GIVEN]
+    lacking = [name for name in names if name not in counters]
     if lacking:
-        what = f"its state does not say {' and '.join(lacking)}"
-        fault = f"resume: {what}, which version 0.1 of fastnn did not keep"
         raise ValueError(
-            f"{fault}: give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
+            f"resume: its state does not say {' and '.join(lacking)}, which version 0.1 of fastnn "
+            f"did not keep: give {', '.join(f'{name}=' for name in lacking)} as it was trained with"
         )
 
 

@@ -30,7 +30,6 @@ from fastnn.training.inputs import (
     check_inputs,
     check_network,
     check_params,
-    where_it_pays,
 )
 from fastnn.training.state import Counters, TrainingState, TrainingStates, network_counters
 from fastnn.training.steps import digest
@@ -287,22 +286,22 @@ class TrainingResult(display.Shown):
         """
         if (names := column_names(X)) is not None:
             check_column_names(names, self.feature_names)
-        network, params, own = self._right
-        if network is not self.network or params is not self.params or own is not self.backend:
+        network, params, by = self._right
+        if network is not self.network or params is not self.params or by is not self.backend:
             params = self._checked_params()
         if assume_finite is not False:
             check_flag("assume_finite", assume_finite)
-        if backend is not None or isinstance(own := self.backend, str):
-            own = get_backend(self.backend if backend is None else backend)
+        if backend is not None or isinstance(by := self.backend, str):
+            by = get_backend(self.backend if backend is None else backend)
         try:
-            X = check_inputs(self.network, X, params.dtype, assume_finite, where_it_pays(own))
+            X = check_inputs(self.network, X, params.dtype, assume_finite, by)
         except (TypeError, ValueError) as error:  # costs nothing where there is none
             hide_frames(error)
             raise
         if threads is not None:
             threads = check_integer("threads", threads, low=1)
-            return own.predict(self.network, params, X, threads)
-        return own.predict(self.network, params, X)
+            return by.predict(self.network, params, X, threads)
+        return by.predict(self.network, params, X)
 
     @explains_keywords
     def score(
@@ -766,11 +765,11 @@ def warn_by_heart(results: Sequence[TrainingResult]) -> None:
     )
 
 
-def _warn_of(wrong: list[bool], who: tuple[str, str], what: str) -> None:
+def _warn_of(wrong: list[bool], who: tuple[str, str], fault: str) -> None:
     if any(wrong):
         warn(
             FitWarning(
-                f"{who[0] if len(wrong) == 1 else f'{sum(wrong)} of {len(wrong)} {who[1]}'}{what}"
+                f"{who[0] if len(wrong) == 1 else f'{sum(wrong)} of {len(wrong)} {who[1]}'}{fault}"
             )
         )
 
@@ -1084,16 +1083,16 @@ class Results(TrainingStates, Store):
     def rows(self, places: list[int]) -> Results:
         """Return copies of some members' results."""
         m = len(self.t)
-        own: dict[str, Any] = {
+        parts: dict[str, Any] = {
             "owners": {new: self.owners[k] for new, k in enumerate(places) if k in self.owners}
         }
         for part in fields(self):
             value = getattr(self, part.name)
             if isinstance(value, np.ndarray) and len(value) == m:
-                own[part.name] = value[places]
+                parts[part.name] = value[places]
             elif isinstance(value, list) and part.name != "facts":
-                own[part.name] = [value[k] for k in places]
-        return replace(self, **own)
+                parts[part.name] = [value[k] for k in places]
+        return replace(self, **parts)
 
     def without_histories(self) -> Results:
         """Return the same results without their histories."""
@@ -1128,7 +1127,7 @@ def by_store(rows: Mapping[int, Row]) -> list[tuple[Results, list[int]]]:
     """Return each of the arrays in which members' results are rows, with the numbers of these
     members.
     """
-    found: dict[int, tuple[Results, list[int]]] = {}
+    groups: dict[int, tuple[Results, list[int]]] = {}
     for number, row in rows.items():
-        found.setdefault(id(row.store), (arrays_of(row), []))[1].append(number)
-    return [*found.values()]
+        groups.setdefault(id(row.store), (arrays_of(row), []))[1].append(number)
+    return [*groups.values()]

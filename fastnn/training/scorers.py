@@ -119,13 +119,9 @@ def named(
         ]
         hint = f"; {', '.join(others)} would suit" if others else ""
         n = len(model.classes_) if isinstance(model, Classifier) else 0
-        kind = (
-            "numbers"
-            if not labels
-            else f"labels of {n} classes"
-            if y.ndim == 1
-            else f"{n} labels a row"
-        )
+        kind = "numbers"
+        if labels:
+            kind = f"labels of {n} classes" if y.ndim == 1 else f"{n} labels a row"
         raise ValueError(
             f"monitor={name!r} does not suit these {len(Y)} rows of {kind}: {cut(error)}{hint}"
         ) from error

@@ -99,10 +99,8 @@ class Session:
         self.batch = self.states.batches[0]
         """How many steps of the epoch under way the running members have done."""
         self.done = 0
-        self.all_steps = [own.n_epochs * draws.per_epoch - self.batch for own in members]
+        self.all_steps = [options.n_epochs * draws.per_epoch - self.batch for options in members]
         """How many steps of this session end all epochs of each member."""
-        self.last_step = max(self.all_steps)
-        """How many steps of this session end all epochs of the members that still run."""
         self.running = list(range(len(members)))
         self.n_epochs = [0] * len(members)
         self.reasons: list[StopReason] = ["running"] * len(members)
@@ -126,7 +124,7 @@ class Session:
 
     def _judge_of(self) -> Judge | None:
         """Return what judges epochs, if the options of any member ask for that."""
-        if not any(own.is_judged for own in self.kinds):
+        if not any(options.is_judged for options in self.kinds):
             return None
         tasks = [self.tasks[k] for k in self.which]
         judge = Judge(self.members, tasks, self.states, self.draws.batch_size)
@@ -192,7 +190,7 @@ class Session:
         """
         judge = self.judge
         per_epoch = self.draws.per_epoch
-        n_steps = self.last_step - self.done
+        n_steps = max([self.all_steps[k] for k in self.running]) - self.done
         if most_epochs is not None:
             n_steps = min(n_steps, most_epochs * per_epoch - self.batch)
         is_judged_within = False
@@ -232,7 +230,8 @@ class Session:
             self._since.clear()
             self._n_rows_since = 0
             self._n_steps_since = 0
-        if not self.is_watched:  # the next call writes to the same rates
+        if self.draws.learning_rates_change and not self.is_watched:
+            # the next call writes to the same rates
             steps = steps._replace(learning_rate=steps.learning_rate.copy())
         self._since.append(steps)
         self._n_rows_since += steps.rows.size
@@ -293,15 +292,13 @@ class Session:
                 if reason is not None:
                     self.end(k, reason)
             elif good[k] < wanted[k]:
-                self.end(k, self._why_no_step_follows(k, steps, good[k]))
-
-    def _why_no_step_follows(self, k: int, steps: Steps, n_good: int) -> StopReason:
-        """Return the reason of member k's method, which is through; else undo the bad step."""
-        optimizer = self.members[k].optimizer
-        if isinstance(optimizer, Method) and (reason := optimizer.ended(self.states.storage[k])):
-            return cast(StopReason, reason)
-        self._undo(k, steps, n_good)
-        return "diverged"
+                optimizer = self.members[k].optimizer
+                of_method = ""
+                if isinstance(optimizer, Method):
+                    of_method = optimizer.ended(self.states.storage[k])
+                if not of_method:
+                    self._undo(k, steps, good[k])
+                self.end(k, cast(StopReason, of_method or "diverged"))
 
     def stall(self, k: int) -> StopReason | None:
         """Lower the learning rate of member k, whose rule has fired, or return why its training
@@ -348,25 +345,16 @@ class Session:
                 )
             first += n
 
-    def is_running(self) -> bool:
-        """End the members whose epochs are done, and after a call those whose time is over; return
-        whether any is left.
-        """
+    def end_due(self) -> None:
+        """End the members whose epochs are done, and after a call those whose time is over."""
         limit = self.members[0].stop.max_seconds
-        is_late = (
-            limit is not None
-            and self._saved is not None
-            and time.perf_counter() - self.started >= limit
-        )
-        self.last_step = self.done
+        seconds = time.perf_counter() - self.started
+        is_late = limit is not None and self.done > 0 and seconds >= limit
         for k in [*self.running]:
             if self.all_steps[k] <= self.done:
                 self.end(k, "epochs")
             elif is_late:
                 self.end(k, "time")
-            elif self.last_step < self.all_steps[k]:
-                self.last_step = self.all_steps[k]
-        return bool(self.running)
 
     def end(self, k: int, reason: StopReason) -> None:
         """End member k, for this reason."""
@@ -399,20 +387,22 @@ class Session:
         if goes_on:
             states = states.copy()
             loss, rate, row_loss, score = (a.copy() for a in (loss, rate, row_loss, score))
-        return Results(
-            **vars(states),
+        results = Results.__new__(Results)  # the `__init__` of a dataclass takes longer
+        vars(results).update(
+            vars(states),
             loss=loss,
             learning_rate=rate,
             row_loss=row_loss,
             score=score,
             network_of_all=self.network,
             backend_of_all=self.backend,
-            facts=[facts_of(own) for own in self.kinds],
+            facts=[facts_of(options) for options in self.kinds],
             which=self.kind_of,
             reasons=[*self.reasons],
             ended=[*self.n_epochs],
             seconds=(time.perf_counter() - self.started) / len(self.members),
         )
+        return results
 
     def result(self, k: int, goes_on: bool = False) -> TrainingResult:
         """Return the result of member k."""
@@ -440,13 +430,22 @@ def _tasks_of(
     """Return the different tasks of these options, and the index (m,) of that of each member, whose
     options are those of the kind `kind_of`.
     """
-    firsts, which = numbered([(id(own.optimizer), own.alpha, id(own.data)) for own in kinds])
+    firsts, which = numbered(
+        [(id(options.optimizer), options.alpha, id(options.data)) for options in kinds]
+    )
     tasks = []
     for k in firsts:
-        own = kinds[k]
-        task = Task(own.network, own.optimizer, own.data, own.alpha, own.value_alpha, own.threads)
+        options = kinds[k]
+        task = Task(
+            options.network,
+            options.optimizer,
+            options.data,
+            options.alpha,
+            options.value_alpha,
+            options.threads,
+        )
         tasks.append(task)
-    return tasks, np.array(which).take(kind_of)
+    return tasks, np.array([which[kind] for kind in kind_of])
 
 
 def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:

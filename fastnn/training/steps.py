@@ -74,7 +74,7 @@ def check_full_batch(name: str, batch_size: int | None, n_rows: int) -> None:
 
 def rows_in_order(n: int) -> Array:
     """Return the numbers of `n` rows, read-only."""
-    return (_few_rows if n <= FEW_ROWS else _rows)(n)
+    return _few_rows(n) if n <= FEW_ROWS else _rows(n)
 
 
 def _rows(n: int) -> Array:
@@ -123,10 +123,10 @@ class Draws:
             check_full_batch(first.optimizer.name, first.batch_size, n_rows)
         self.shuffle = first.shuffle and self.per_epoch > 1
         """Full batches are never shuffled."""
-        self.rows = [own.rows for own in members]
+        self.rows = [options.rows for options in members]
         """The rows of X of each member, in order; None for all."""
         self.rows_are_shared = len(set(map(id, self.rows))) == 1
-        self.learning_rates = [own.optimizer.learning_rate for own in members]
+        self.learning_rates = [options.optimizer.learning_rate for options in members]
         self.learning_rates_change = any(map(callable, self.learning_rates))
         """Whether the rates of the next steps may be others than those of the last ones."""
         self.steps: Steps | None = None
@@ -186,12 +186,19 @@ class Draws:
     def set_rate(self, k: int, rate: LearningRate) -> None:
         """Let member k go on with another learning rate."""
         self.learning_rates[k] = rate
-        self.learning_rates_change = True
+        self._let_rates_change()
 
     def reduce_rate(self, k: int, factor: float) -> None:
         """Multiply the learning rate of member k by a factor."""
         self.states.rate_factor[k] *= factor
+        self._let_rates_change()
+
+    def _let_rates_change(self) -> None:
+        """Let the rates of the next steps be others, in arrays of their own: a repetition may need
+        the last ones.
+        """
         self.learning_rates_change = True
+        self.steps = None
 
     def _rows(self, wanted: list[int], batch: int) -> NDArray[np.int64]:
         """Return the rows of X (m, any) of the epochs of the next steps; (1, any) if they are the
@@ -218,9 +225,7 @@ class Draws:
         """Return the orders of the rows (m, n_epochs, n_rows) of the epochs of the next steps;
         (1, 1, n_rows) if they are in order.
         """
-        order = self.states.order
-        if not len(order):
-            order = rows_in_order(self.n_rows)[None]
+        order = self._order()
         if not self.shuffle:
             return order[:, None]
         n_begun = ceil_div(batch, self.per_epoch)
@@ -235,6 +240,11 @@ class Draws:
                 self.generators.shuffle(k, orders[k, n_begun:n], order[k if len(order) > 1 else 0])
         return orders
 
+    def _order(self) -> NDArray[np.int64]:
+        """Return the last orders of the rows (m, n_rows); (1, n_rows) if they are the same."""
+        order = self.states.order
+        return order if len(order) else rows_in_order(self.n_rows)[None]
+
     def keep_orders(self, wanted: list[int], good: list[int], batch: int) -> None:
         """Keep the order of the rows of the last epoch that each member has begun by its good
         steps, and rewind what was drawn after.
@@ -242,9 +252,7 @@ class Draws:
         if batch and batch + max(wanted) <= self.per_epoch:  # none has begun
             return
         m = len(wanted)
-        order = self.states.order
-        if not len(order):
-            order = rows_in_order(self.n_rows)[None]
+        order = self._order()
         if len(order) < m or not order.flags.writeable:
             order = np.repeat(order, m // len(order), axis=0)
         n_before = ceil_div(batch, self.per_epoch)

@@ -381,22 +381,22 @@ class Stop(CheckedFields):
     def __repr__(self) -> str:
         """Show the given rules, and arrays by their shapes."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        given = {
+        changed = {
             f.name: shown(values[f.name])
             for f in dataclasses.fields(self)
             if values[f.name] is not f.default
         }
         if isinstance(self.validation, (tuple, list)):
-            given["validation"] = f"({', '.join(map(shown, self.validation))})"
+            changed["validation"] = f"({', '.join(map(shown, self.validation))})"
         if callable(self.monitor):
-            given["monitor"] = name_of(self.monitor)
-        return f"Stop({', '.join(f'{name}={value}' for name, value in given.items())})"
+            changed["monitor"] = name_of(self.monitor)
+        return f"Stop({', '.join(f'{name}={value}' for name, value in changed.items())})"
 
     @cached_property
     def has_weights(self) -> bool:
         """Whether the validation data have weights."""
-        given = self.validation
-        return isinstance(given, (tuple, list)) and any(weight is not None for weight in given[2:])
+        data = self.validation
+        return isinstance(data, (tuple, list)) and any(weight is not None for weight in data[2:])
 
     def rule(self) -> Rule | None:
         """Return the rule at the ends of epochs.

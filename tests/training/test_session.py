@@ -95,7 +95,20 @@ def test_options_are_frozen_and_say_nothing_of_the_seed():
     with pytest.raises(AttributeError):
         options.n_epochs = 4
     with session.Session([options], [5]) as begun:
-        while begun.is_running():
+        while begun.running:
             begun.advance()
+            begun.end_due()
         result = begun.results().result(0)
     assert result_bits(result) == result_bits(train(NETWORK, X, Y, epochs=3, seed=5))
+
+
+def test_an_epoch_in_several_calls_has_its_loss_though_the_first_member_has_ended(monkeypatch):
+    chunks_of(monkeypatch, 1)
+    kind = {"optimizer": Adam(0.1), "epochs": 5, "batch_size": 5, "backend": "numpy"}
+    options = check_options(NETWORK, X, Y, **kind)
+    with session.Session([options._replace(n_epochs=2), options], [0, 1]) as begun:
+        while begun.running:
+            begun.advance()
+            begun.end_due()
+        result = begun.result(1)
+    assert_same_result(result, train(NETWORK, X, Y, **kind, seed=1))

@@ -306,6 +306,21 @@ def test_a_delta_that_is_not_finite_shows_in_the_columns_with_entries():
     assert (sparse[~meets] == 0).all()
 
 
+def test_a_delta_that_is_not_finite_leaves_columns_finite_that_have_no_entry_in_its_row():
+    dense = np.zeros((2, 100))
+    dense[0, 3] = dense[1, 5] = 1e200
+    params = np.zeros(101)
+    params[3] = 1e200  # z of row 0 is infinite
+    sparse, other = (
+        loss_and_gradient(Network((100, 1)), params, rows, [0.0, 1.0])[1]
+        for rows in (scipy.sparse.csr_matrix(dense), dense)
+    )
+    assert sparse[3] == other[3] == np.inf
+    assert np.isnan(np.delete(other[:100], 3)).all()
+    assert sparse[5] == -1e200 / 2
+    assert not np.delete(sparse[:100], [3, 5]).any()
+
+
 def test_a_divergence_is_reported_at_most_a_step_later():
     told = []
     for rows in (X, DENSE):
