@@ -135,8 +135,10 @@ WRONG = {
 }
 # no manifest of ours, no JSON, another JSON, no text
 for content in (b"{}", b'{"sha', b"[1]", b"\xff\xfe"):
-    spoil = lambda at, content=content: (at / "manifest.json").write_bytes(content)  # noqa: E731
-    WRONG[f"the manifest {content}"] = spoil, "manifest.json is damaged"
+    WRONG[f"the manifest {content}"] = (
+        lambda at, content=content: (at / "manifest.json").write_bytes(content),
+        "manifest.json is damaged",
+    )
 
 
 @pytest.mark.parametrize("what", WRONG)

@@ -11,23 +11,17 @@ from fastnn import Adam, train
 def data():
     random_state = np.random.RandomState(0)
     X = random_state.randn(N, 3)
-    return X, np.stack([np.sin(X[:, 0]), X[:, 1] * X[:, 2]], axis=1)
+    a, b, c = X.T
+    return X, np.stack([np.sin(a), b * c], axis=1)
 
 
 @pytest.fixture
 def go(data, backend):
     """`train` on the data with some options; 5 steps an epoch, the last of 3 rows."""
-    defaults = {
-        "optimizer": Adam(0.01),
-        "epochs": 6,
-        "batch_size": 5,
-        "seed": 3,
-        "backend": backend,
-    }
+    defaults = {"optimizer": Adam(0.01), "epochs": 6, "batch_size": 5, "backend": backend}
 
     def run(X=data[0], Y=data[1], network=NETWORK, **options):
-        return train(
-            network, X, Y, **defaults | options | ({"seed": None} if "resume" in options else {})
-        )
+        seed = None if "resume" in options else 3
+        return train(network, X, Y, **defaults | {"seed": seed} | options)
 
     return run

@@ -44,7 +44,10 @@ def epoch_a_call():
 @st.composite
 def rules(draw):
     """Stop rules that are decided at the ends of epochs."""
-    pick = lambda *options: draw(st.sampled_from(options))  # noqa: E731
+
+    def pick(*options):
+        return draw(st.sampled_from(options))
+
     return Stop(
         tol=pick(None, 0.0, 1e-3, 0.1),
         patience=pick(None, 0, 1, 3),
@@ -59,7 +62,10 @@ def outcomes(case, stop, n_steps, at):
     """A training in chunks, its two parts where it is resumed; where Ctrl-C cuts it, it goes on to
     the same state."""
     options = {"stop": stop, "threads": 1, "params": None, "epochs": 8, "seed": 3}
-    go = lambda **others: case.train("numba", **options | others)  # noqa: E731
+
+    def go(**others):
+        return case.train("numba", **options | others)
+
     with (
         pytest.MonkeyPatch.context() as patch,
         warnings.catch_warnings(action="ignore", category=InterruptWarning),

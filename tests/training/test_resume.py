@@ -29,7 +29,8 @@ from fastnn.training.state import TrainingState
 NETWORK = Network((3, 4, 2), "tanh")
 N = 23
 X = np.random.RandomState(0).uniform(-1, 1, (N, 3))  # exact on every machine
-Y = np.stack([X[:, 0] * X[:, 1], X[:, 1] - X[:, 2]], axis=1)
+a, b, c = X.T
+Y = np.stack([a * b, b - c], axis=1)
 
 
 @pytest.fixture
@@ -117,7 +118,8 @@ def test_the_stop_rules_of_a_call_are_its_own(go):
     assert first.resume(X, Y, epochs=5, stop=Stop(patience=3)).n_epochs == 1
 
 
-CHUNKS = [(X[i:j], Y[i:j]) for i, j in ((0, 8), (8, 19), (19, 23), (0, 23))]
+PLACES = (slice(0, 8), slice(8, 19), slice(19, 23), slice(0, 23))
+CHUNKS = [(X[rows], Y[rows]) for rows in PLACES]
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,11 @@ in whatever parts."""
 
 import numpy as np
 import pytest
-from bits import assert_same_result, result_bits, state_bits
+from bits import assert_same_result, assert_same_results, state_bits
 from chunks import chunks_of
 
-from fastnn import Adam, Network, Population, Stop, train
+from fastnn import SGD, Adam, Network, Population, Stop, train
+from fastnn.compiler.loader import IN_PYTHON
 from fastnn.training import session
 from fastnn.training.generator import GENERATORS
 from fastnn.training.options import check_options
@@ -19,6 +20,16 @@ DIVERGING = {
     "optimizer": Adam(lambda step: 0.01 * (step + 1) if step < 33 else 1e308),
     "stop": Stop(on_divergence="stop"),
 }
+
+
+def finished(options, starts, most_epochs=None):
+    """The results of a session of members with these options."""
+    with session.Session(options, starts) as begun:
+        while begun.running:
+            begun.advance(most_epochs)
+            begun.end_due()
+        results = begun.results()
+    return [results.result(k) for k in range(len(options))]
 
 
 @pytest.mark.parametrize("most_repeated", [1, 12, 512])
@@ -94,21 +105,37 @@ def test_options_are_frozen_and_say_nothing_of_the_seed():
     options = check_options(NETWORK, X, Y, epochs=3, seed=5)
     with pytest.raises(AttributeError):
         options.n_epochs = 4
-    with session.Session([options], [5]) as begun:
-        while begun.running:
-            begun.advance()
-            begun.end_due()
-        result = begun.results().result(0)
-    assert result_bits(result) == result_bits(train(NETWORK, X, Y, epochs=3, seed=5))
+    (result,) = finished([options], [5])
+    assert_same_result(result, train(NETWORK, X, Y, epochs=3, seed=5))
+
+
+KINDS = {
+    "full batches": {"batch_size": None},
+    "shuffled": {"batch_size": 5},
+    "patience": {
+        "batch_size": 5,
+        "stop": Stop(validation=(X[:7], Y[:7]), patience=2, restore_best=True),
+    },
+    "a split": {"batch_size": None, "stop": Stop(validation=0.3, patience=3, restore_best=True)},
+    "divergence": {"batch_size": 5, "optimizer": SGD(1e6), "stop": Stop(on_divergence="stop")},
+    "a late divergence": {"batch_size": 5} | DIVERGING,
+}
+
+
+@pytest.mark.skipif(IN_PYTHON, reason="in Python, several members are not decided in a call")
+@pytest.mark.parametrize("most_epochs", [None, 1, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_members_of_a_session_have_the_bits_of_trainings_alone(kind, most_epochs):
+    """In whatever parts they advance."""
+    options = {"optimizer": Adam(0.1), "epochs": 9} | KINDS[kind]
+    checked = check_options(NETWORK, X, Y, **options, threads=1)
+    alone = [train(NETWORK, X, Y, seed=seed, **options) for seed in range(6)]
+    assert_same_results(finished([checked] * 6, range(6), most_epochs), alone)
 
 
 def test_an_epoch_in_several_calls_has_its_loss_though_the_first_member_has_ended(monkeypatch):
     chunks_of(monkeypatch, 1)
     kind = {"optimizer": Adam(0.1), "epochs": 5, "batch_size": 5, "backend": "numpy"}
     options = check_options(NETWORK, X, Y, **kind)
-    with session.Session([options._replace(n_epochs=2), options], [0, 1]) as begun:
-        while begun.running:
-            begun.advance()
-            begun.end_due()
-        result = begun.result(1)
+    _, result = finished([options._replace(n_epochs=2), options], [0, 1])
     assert_same_result(result, train(NETWORK, X, Y, **kind, seed=1))

@@ -309,13 +309,16 @@ def test_the_score_of_a_result(network):
     X = r.randn(40, 3)
     Y = r.randn(40, 3)
     weight = r.uniform(0.1, 2, 40)
-    y = {3: Y.argmax(axis=1), 2: (Y[:, :2] > 0).astype(float), 1: Y[:, 0]}[network.n_outputs]
-    many = train_many(network, X, y, seed=range(2), epochs=3)
-    labels = Y.max(axis=1, keepdims=True) == Y if network.n_outputs == 3 else y.reshape(len(y), -1)
-    if network.n_outputs == 1:
-        formula = r2(labels, weight)
+    if network is CLASSES:
+        y = Y.argmax(axis=1)
+        formula = accuracy(np.eye(3)[y], weight, exclusive=True)
+    elif network is BINARY:
+        y = (Y[:, :2] > 0).astype(float)
+        formula = accuracy(y, weight, exclusive=False)
     else:
-        formula = accuracy(labels, weight, exclusive=network is CLASSES)
+        y = Y[:, 0]
+        formula = r2(y[:, None], weight)
+    many = train_many(network, X, y, seed=range(2), epochs=3)
     assert many.score(X, y, weight).tolist() == [formula(result.predict(X)) for result in many]
     assert many[1].score(X, y, weight) == many.score(X, y, weight)[1] < 1
     for wrong, match in (("loss", "score gives no loss"), ("acc", "did you mean 'accuracy'")):
