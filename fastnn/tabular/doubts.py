@@ -68,6 +68,9 @@ _AMOUNT = re.compile(
 )
 """A text that is a number, with a unit such as "$", "km/h", "m2" or "sq ft"."""
 
+LONGEST_AMOUNT = 60
+"""Characters of a text that may be a number: the time of a match grows with their square."""
+
 _BLANKS = re.compile(r"[\u00a0\u202f'’]|\d \d")
 """What a number of `pandas.to_numeric` does not have: 1 234, 1'234."""
 
@@ -89,7 +92,9 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     """
     amounts: dict[tuple[str, str], dict[str, str]] = {}  # {unit: {text: its number}}
     for text in counts:
-        if isinstance(text, str) and (amount := _AMOUNT.fullmatch(text)):
+        if not isinstance(text, str) or len(text) > LONGEST_AMOUNT:
+            continue
+        if amount := _AMOUNT.fullmatch(text):
             unit = amount["before"], amount["after"]
             amounts.setdefault(unit, {})[text] = amount["number"]
     rows = {unit: sum(map(counts.__getitem__, texts)) for unit, texts in amounts.items()}
