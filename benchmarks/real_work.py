@@ -334,7 +334,11 @@ def words():
             return kind("fast", n_jobs=1, random_state=0, **options).fit(X, y)
 
         calls, trainings = calls_of_training(fit)
-        ways = {"fit": fit, "dense": functools.partial(on_dense_rows, fit), "floor": floor_of(calls)}
+        ways = {
+            "fit": fit,
+            "dense": functools.partial(on_dense_rows, fit),
+            "floor": floor_of(calls),
+        }
         timed = {way: functools.partial(seconds_of, ways[way], time.process_time) for way in ways}
         found = in_turn(timed, WORD_ROUNDS)
         one_epoch = functools.partial(fit, epochs=1)  # it has the memory of all of them

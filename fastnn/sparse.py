@@ -26,7 +26,6 @@ VECTOR = 16
 takes entries as they lie."""
 FEWEST_COLUMNS = 64
 
-
 CHUNK = 1_000_000
 """Entries that are scaled at once."""
 

@@ -584,8 +584,8 @@ def transposes(layer: Layer, lanes: int) -> bool:
 
 
 def strip_rows(layer: Layer, lanes: int) -> int:
-    """Return the rows of a strip of a layer's gradient: their numbers fill whole vectors. All columns
-    that entries are looked for at a time, where the order of entries is that of the rows.
+    """Return the rows of a strip of a layer's gradient: their numbers fill whole vectors. Where
+    sums are chains, a strip has all columns that entries are looked for at a time.
     """
     if transposes(layer, lanes):
         return COLUMNS

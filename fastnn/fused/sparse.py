@@ -3,11 +3,11 @@ products with 0.
 
 Each sum has the terms of the dense layer's, in its order, but for those that are 0, which change no
 bit. Forward, each row of the batch adds up rows of W. Back, a row of W's gradient needs the numbers
-in one column of X, while the batch has them by rows. So it is made for COLUMNS columns at a time, and
-each row of the batch has a cursor that says where its next entries begin. Where sums are chains,
-each entry adds its product to the row of its column, row of the batch by row. Where they are made
-by lanes, the entries are sorted by column first. The gradient stands in strips of a few rows, which
-a near cache holds, and each is used at once: by the update, where it is the gradient of the whole
+in one column of X, while the batch has them by rows. So it is made for COLUMNS columns at a time,
+and each row of the batch has a cursor that says where its next entries begin. Where sums are
+chains, each entry adds its product to the row of its column, row of the batch by row. Where they
+are made by lanes, the entries are sorted by column first. The gradient stands in strips, which a
+near cache holds, and each is used at once: by the update, where it is the gradient of the whole
 batch.
 """
 

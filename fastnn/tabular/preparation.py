@@ -553,9 +553,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         """Return the matrix of rows, in CSR form where that pays."""
         return self._made([self._numbers(rows)], rows.codes)
 
-    def _made(
-        self, numbers: list[Matrix], codes: list[Integers]
-    ) -> Inputs:
+    def _made(self, numbers: list[Matrix], codes: list[Integers]) -> Inputs:
         """Return the matrix of rows and of their copies, of these numbers and the levels of each,
         in CSR form where that pays.
         """
