@@ -565,9 +565,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             return self._with_words(numbers[0], codes)
         return self._with_words(np.vstack(numbers), [np.tile(code, len(numbers)) for code in codes])
 
-    def _entries(
-        self, numbers: list[Matrix], codes: list[Integers], n_columns: int
-    ) -> SparseRows:
+    def _entries(self, numbers: list[Matrix], codes: list[Integers], n_columns: int) -> SparseRows:
         """Return the matrix of `_made` in CSR form: one entry for each word."""
         n_words = np.zeros(len(numbers[0]), np.int64)
         for code in codes:

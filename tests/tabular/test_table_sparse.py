@@ -11,7 +11,7 @@ from fastnn import Network, TablePreparation, TabularClassifier, TabularRegresso
 from fastnn.backends import get_backend
 from fastnn.sparse import SparseRows
 from fastnn.tabular import members, preparation
-from fastnn.training.inputs import laid_out, where_it_pays
+from fastnn.training.inputs import laid_out
 
 N = 600
 R = np.random.RandomState(0)
@@ -98,7 +98,7 @@ def entries_of(monkeypatch, chunk):
     """The rows of the table and their copies with more gaps, scaled, made by such chunks."""
     monkeypatch.setattr(preparation, "CHUNK", chunk)
     monkeypatch.setattr(fastnn.sparse, "CHUNK", chunk)
-    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0))
+    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0), None, None)
     return rows.scaled(np.arange(rows.shape[1], dtype=np.float32))
 
 
@@ -112,7 +112,7 @@ def test_rows_in_csr_form_are_the_same_made_by_any_chunks(monkeypatch):
 
 
 def test_copies_with_more_gaps_are_the_same_in_csr_form():
-    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0))
+    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0), None, None)
     dense = TablePreparation().fit_with_gaps(WORDS, np.random.RandomState(0))
     assert_array_equal(rows.toarray(), np.vstack(dense))
 
@@ -122,8 +122,8 @@ def test_a_layer_of_whole_vectors_takes_more_entries(width, form):
     """Rows have 10 entries in 64 columns."""
     starts = np.arange(0, 641, 10)
     rows = SparseRows(np.ones(640), np.tile(np.arange(10), 64), starts, 64)
-    stays_sparse = where_it_pays(get_backend("numba"), Network((64, width, 1)))
-    assert type(laid_out(rows, stays_sparse)) is form
+    network = Network((64, width, 1))
+    assert type(laid_out(rows, get_backend("numba"), network)) is form
 
 
 @pytest.mark.parametrize("some", [slice(2, 6), [5, 1]], ids=str)
