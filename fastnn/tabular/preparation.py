@@ -586,9 +586,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 begin = here.stop
         return SparseRows(values, columns, starts, n_columns)
 
-    def _with_columns(
-        self, numbers: Matrix, codes: list[Integers]
-    ) -> tuple[Matrix, NDArray[np.int32]]:
+    def _with_columns(self, numbers: Matrix, codes: list[Integers]) -> tuple[Matrix, Array]:
         """Return the numbers of rows and one more for each column of words (n, n_numbers +
         n_words), and their columns in the matrix; 0 for a word of no level.
         """
