@@ -273,16 +273,23 @@ def on_dense_rows(fit):
 
 
 def calls_of_training(fit):
-    """Fit, and return the arguments of the calls by which members are trained."""
+    """Fit, and return the arguments of the calls by which members are trained, and their seconds
+    of the processor.
+    """
     calls = []
+    seconds = []
 
     def watched(network, X, Y, **options):
         calls.append((network, X, Y, options))
-        return train_many(network, X, Y, **options)
+        start = time.process_time()
+        try:
+            return train_many(network, X, Y, **options)
+        finally:
+            seconds.append(time.process_time() - start)
 
     with mock.patch.object(members, "train_many", watched):
         fit()
-    return calls
+    return calls, sum(seconds)
 
 
 def floor_of(calls):
@@ -322,18 +329,28 @@ def words():
         kind = fastnn.TabularRegressor
         if tables[name].kind == CLASSES:
             kind = fastnn.TabularClassifier
-        fit = functools.partial(kind("fast", n_jobs=1, random_state=0).fit, X, y)
-        dense = functools.partial(on_dense_rows, fit)
-        floor = floor_of(calls_of_training(fit))
-        ways = {"fit": fit, "dense": dense, "floor": floor}
-        found = interleaved(ways, rounds=WORD_ROUNDS, clock=time.process_time)
-        np.testing.assert_array_equal(*(way().estimators_[0].params for way in (fit, dense)))
-        seconds = [with_unit(quartiles(found[way]).middle) for way in ways]
+
+        def fit(kind=kind, X=X, y=y, **options):
+            return kind("fast", n_jobs=1, random_state=0, **options).fit(X, y)
+
+        calls, trainings = calls_of_training(fit)
+        ways = {
+            "fit": fit,
+            "dense": functools.partial(on_dense_rows, fit),
+            "floor": floor_of(calls),
+        }
+        timed = {way: functools.partial(seconds_of, ways[way], time.process_time) for way in ways}
+        found = in_turn(timed, WORD_ROUNDS)
+        one_epoch = functools.partial(fit, epochs=1)  # it has the memory of all of them
+        both = one_epoch, functools.partial(on_dense_rows, one_epoch)
+        np.testing.assert_array_equal(*(one().estimators_[0].params for one in both))
+        memory = [with_unit(most_memory(one), "memory") for one in both]
+        middles = {way: quartiles(found[way]).middle for way in ways}
+        seconds = map(with_unit, (middles["fit"], trainings, middles["dense"], middles["floor"]))
         times = [f"{ratio(found['fit'], found[way]).middle:.2f}" for way in ("dense", "floor")]
-        memory = [with_unit(most_memory(way), "memory") for way in (fit, dense)]
         rows.append([name, *seconds, *times, *memory])
-    heads = ["table", "`fast`", "on dense rows", "floor", "times dense", "times floor"]
-    return markdown([*heads, "memory", "on dense rows"], rows, right="1234567")
+    heads = ["table", "`fast`", "its trainings", "on dense rows", "floor", "times dense"]
+    return markdown([*heads, "times floor", "memory", "on dense rows"], rows, right="12345678")
 
 
 if __name__ == "__main__":

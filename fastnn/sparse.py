@@ -21,7 +21,13 @@ from fastnn.memory import Array, read_only
 MOST_SHARE = 0.1
 """The share of entries up to which rows stay in CSR form: with more of them, or in fewer columns
 than `FEWEST_COLUMNS`, the first layer is as fast on dense rows."""
+VECTOR = 16
+"""Where the neurons of the first layer are a multiple of it, it is twice the share: the gradient
+takes entries as they lie."""
 FEWEST_COLUMNS = 64
+
+CHUNK = 1_000_000
+"""Entries that are scaled at once."""
 
 
 class SparseRows:
@@ -72,12 +78,11 @@ class SparseRows:
 
     def __init__(self, values: Array, indices: Array, starts: Array, n_columns: int) -> None:
         # Copied before they are checked: another thread of the caller may write to them.
-        indices = np.array(indices)
+        places = np.pad(indices, (0, 1))
         starts = np.array(starts)
-        if fault := fault_in(values, indices, starts, n_columns):
+        if fault := fault_in(values, places[:-1], starts, n_columns):
             raise ValueError(f"these are no rows in CSR form: {fault}")
-        places = np.zeros(indices.size + 1, np.int32)
-        places[:-1] = indices
+        places = places.astype(np.int32, copy=False)
         self._set(values, read_only(places), read_only(starts.astype(np.int64)), n_columns)
 
     def _set(self, values: Array, indices: Array, starts: Array, n_columns: int) -> None:
@@ -133,8 +138,10 @@ class SparseRows:
     def scaled(self, scales: Array) -> SparseRows:
         """Return the rows with each column times one of the scales (n_columns,)."""
         same = object.__new__(SparseRows)
-        values = scales[self.indices[:-1]]
-        values *= self.values
+        values = self.values.copy()
+        for first in range(0, values.size, CHUNK):
+            chunk = slice(first, first + CHUNK)
+            values[chunk] *= scales[self.indices[:-1][chunk]]
         same._set(values, self.indices, self.starts, self.shape[1])
         return same
 
@@ -291,14 +298,17 @@ def _in_order(values: Array, indices: Array, starts: Array) -> tuple[Array, Arra
     return sums, indices[is_new], np.concatenate([[0], ends])
 
 
-def pays(X: SparseRows) -> bool:
-    """Return whether the first layer is faster on these rows than on dense ones."""
-    n, n_columns = X.shape
-    return may_pay(int(X.starts[-1] - X.starts[0]), n, n_columns)
-
-
-def may_pay(n_entries: int, n: int, n_columns: int) -> bool:
-    """Return whether the first layer is faster on n rows with so many entries than on dense
-    ones.
+def pays(X: SparseRows, width: int = 1) -> bool:
+    """Return whether a first layer of so many neurons is faster on these rows than on dense
+    ones; of any number without `width`.
     """
-    return n_columns >= FEWEST_COLUMNS and n_entries <= MOST_SHARE * n * n_columns
+    n, n_columns = X.shape
+    return may_pay(int(X.starts[-1] - X.starts[0]), n, n_columns, width)
+
+
+def may_pay(n_entries: int, n: int, n_columns: int, width: int) -> bool:
+    """Return whether a first layer of so many neurons is faster on n rows with so many entries than
+    on dense ones.
+    """
+    most = MOST_SHARE if width % VECTOR else 2 * MOST_SHARE
+    return n_columns >= FEWEST_COLUMNS and n_entries <= most * n * n_columns

@@ -7,7 +7,7 @@ Ordinary Numba code, like the entry points themselves, see `kernels.py`.
 import math
 
 from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
+from fastnn.compiler.memory_ops import get, lanes_of, load, offset, prefetch, put, store, zero
 from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation
@@ -75,15 +75,19 @@ def inputs_step(model):
 
 
 @inlined
-def find_entries(scratch, starts, first, stop):
+def find_entries(scratch, X, indices, starts, first, stop):
     """Write where the entries of rows begin and end, whose numbers were looked up: for the columns
-    from `first` to `stop`. A row of weight 0 has none.
+    from `first` to `stop`. A row of weight 0 has none. They are fetched, for they lie anywhere.
     """
     for b in range(first, stop):
         row = get(scratch.rows_of_X, b)
         begin = get(starts, row)
+        end = get(starts, row + 1) if get(scratch.weight, b) > 0 else begin
         put(scratch.rows_of_X, b, begin)
-        put(scratch.row_ends, b, get(starts, row + 1) if get(scratch.weight, b) > 0 else begin)
+        put(scratch.row_ends, b, end)
+        for k in range(begin, end, lanes_of(X)):
+            prefetch(X, k)
+            prefetch(indices, k)
 
 
 @inlined
@@ -111,16 +115,16 @@ def gather_block(scratch, model, data, rows, n, as_panel=False):
     # a small layer's gradient may be made within its update, which reads these
     if width == lanes_of(data.X):
         propagation.add_rows_of_ones(scratch, model, width)
-    gather_inputs(scratch, model, data.X, data.starts, width)
+    gather_inputs(scratch, model, data.X, data.indices, data.starts, width)
     gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
     return width, sum_of_weights
 
 
 @inlined
-def gather_inputs(scratch, model, X, starts, width):
+def gather_inputs(scratch, model, X, indices, starts, width):
     """Gather the inputs of the rows that were looked up; of rows in CSR form, find the entries."""
     if is_sparse(model):
-        find_entries(scratch, starts, 0, width)
+        find_entries(scratch, X, indices, starts, 0, width)
     else:
         n_inputs = get(model.layers, FAN_IN)
         gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)

@@ -266,7 +266,7 @@ def predict(out: NDArray, params: NDArray, n_rows: int, X: NDArray, by: Predicti
             blocks.copy_row(scratch, model, X, begin)
         else:
             blocks.look_up_some(scratch, model, begin, n, width)
-            blocks.gather_inputs(scratch, model, X, by.starts, width)
+            blocks.gather_inputs(scratch, model, X, by.indices, by.starts, width)
         propagation.forward_rows(scratch, model, X, by.indices, params, scratch.params, width, n)
         propagation.scatter_outputs(offset(out, begin * model.n_outputs), scratch, model, width, n)
 

@@ -64,6 +64,8 @@ SMALL = 256
 # about the numbers of a strip of the gradient, so few that it stays in the nearest cache.
 COLUMNS = 128
 STRIP = 2048
+# Weights of a layer from which they and their slots are fetched ahead of their update.
+FETCHED_FROM = 100_000
 
 # fan_in from which the weight gradient transposes delta; part of the format: it shows in the bits
 TRANSPOSE_FROM = 16
@@ -525,7 +527,7 @@ def describe(
             "output": output,  # and that of the outputs
             # whether the weight gradient is a product with delta transposed, see
             # `matmul.weight_gradient`
-            "transposes": layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0,
+            "transposes": transposes(layer, lanes),
             "number": number,  # of the activation
             "number_below": number_below,
             # rows of W whose gradient is made at a time, where rows are in CSR form, else 0
@@ -576,8 +578,17 @@ def _loss_of(network: Network, dtype: np.dtype) -> tuple[int, int]:
     return codes[network.loss_name], 0
 
 
+def transposes(layer: Layer, lanes: int) -> bool:
+    """Return whether the sums of a layer's weight gradient are chains over the rows of a batch."""
+    return layer.fan_in >= TRANSPOSE_FROM and layer.fan_out % lanes == 0
+
+
 def strip_rows(layer: Layer, lanes: int) -> int:
-    """Return the rows of a strip of a layer's gradient: their numbers fill whole vectors."""
+    """Return the rows of a strip of a layer's gradient: their numbers fill whole vectors. Where
+    sums are chains, a strip has all columns that entries are looked for at a time.
+    """
+    if transposes(layer, lanes):
+        return COLUMNS
     return min(max(STRIP // layer.fan_out // lanes, 1) * lanes, COLUMNS)
 
 

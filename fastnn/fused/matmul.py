@@ -317,11 +317,10 @@ NUMBER_TILES = (4, 1)  # the same where a vector is one number, in C
 
 
 @traced
-def row_product(z, W, a, bias, n_terms, fan_out, row_of=None):
+def row_product(z, W, a, bias, n_terms, fan_out):
     """Compute ``z[o] = bias[o] + sum_k W[k, o] * a[k]``, k < n_terms, bias a `Strided`.
 
-    This is `forward_product` for one row. With `row_of`, the row of W for a[k] begins at
-    ``row_of(k)``.
+    This is `forward_product` for one row.
     """
     L, (b, step) = lanes_of(z), bias
     for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES if L > 1 else NUMBER_TILES):
@@ -333,7 +332,7 @@ def row_product(z, W, a, bias, n_terms, fan_out, row_of=None):
         # its row.
         for k in each(n_terms, sums):
             a_k = splat(a, k)
-            row = k * fan_out if row_of is None else row_of(k)
+            row = k * fan_out
             sums[:] = [fma(a_k, load(W, row + o), s) for o, s in zip(columns, sums, strict=True)]
         for o, s in zip(columns, sums, strict=True):
             store(z, o, s)

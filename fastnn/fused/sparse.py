@@ -3,15 +3,18 @@ products with 0.
 
 Each sum has the terms of the dense layer's, in its order, but for those that are 0, which change no
 bit. Forward, each row of the batch adds up rows of W. Back, a row of W's gradient needs the numbers
-in one column of X, while the batch has them by rows. So the entries in COLUMNS columns at a time
-are sorted by column, and each row has a cursor that says where its next ones begin. From them the
-gradient is made in strips of a few rows, which the nearest cache holds. Each is used at once: by
-the update, where it is the gradient of the whole batch.
+in one column of X, while the batch has them by rows. So it is made for COLUMNS columns at a time,
+and each row of the batch has a cursor that says where its next entries begin. Where sums are
+chains, each entry adds its product to the row of its column, row of the batch by row. Where they
+are made by lanes, the entries are sorted by column first. The gradient stands in strips, which a
+near cache holds, and each is used at once: by the update, where it is the gradient of the whole
+batch.
 """
 
 from functools import partial
+from typing import Any, NamedTuple
 
-from fastnn.compiler.control import choose, each, not_, pick, repeat, smaller, when
+from fastnn.compiler.control import choose, each, not_, pick, repeat, smaller, sweep, when
 from fastnn.compiler.memory_ops import (
     get,
     lanes_of,
@@ -26,11 +29,23 @@ from fastnn.compiler.memory_ops import (
 from fastnn.compiler.tracing import outlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused.dense import activate_layer, bias_of
-from fastnn.fused.gather import add_to, copy, scatter_panel
-from fastnn.fused.layout import COLUMNS
-from fastnn.fused.matmul import Strided, row_product
+from fastnn.fused.gather import add_to, clear, copy, scatter_panel
+from fastnn.fused.layout import COLUMNS, FETCHED_FROM
+from fastnn.fused.matmul import ROW_TILES, Strided
 from fastnn.fused.updates import update
 from fastnn.memory import ceil_div
+
+ROWS = 2  # rows of the batch that go forward together
+TILES = (4, 2, 1)  # vectors of the sums of each that are kept in registers
+
+
+class Terms(NamedTuple):
+    """The terms of a sum: numbers, each times a row of a matrix."""
+
+    values: Any
+    places: Any
+    """Which rows."""
+    n: Any
 
 
 def row_step(layer, a):
@@ -47,20 +62,50 @@ def forward_layer(layer, scratch, X, indices, params, width):
     step = row_step(layer, params)
     W = offset(params, layer.weight)
     bias = bias_of(layer, scratch, params)
-    for b in each(width):
-        first = get(scratch.rows_of_X, b)
-        n = get(scratch.row_ends, b) - first
-        x = offset(X, first)
-        columns = offset(indices, first)
-
-        def row_of(k, columns=columns):
-            return get(columns, k) * layer.fan_out
-
-        z = offset(scratch.by_row, b * step)
-        row_product(z, W, x, bias, n, layer.fan_out, row_of)
+    for b in each(width // ROWS, step=ROWS):
+        rows = [b + r for r in range(ROWS)]
+        starts = [get(scratch.rows_of_X, row) for row in rows]
+        terms = [
+            Terms(offset(X, start), offset(indices, start), get(scratch.row_ends, row) - start)
+            for row, start in zip(rows, starts, strict=True)
+        ]
+        targets = [offset(scratch.by_row, row * step) for row in rows]
+        _add_up(targets, terms, Strided(W, layer.fan_out), bias, layer.fan_out)
     Z = offset(scratch.activations, layer.output * width)
     scatter_panel(Z, scratch.by_row, layer.fan_out, width, step)
     activate_layer(layer, scratch, Z, width)
+
+
+def _add_up(targets, terms, W, bias, fan_out):
+    """Compute ``z[o] = bias[o] + sum_k values[k] * W[places[k], o]`` of each target z by its
+    `Terms`, W and bias `Strided`. A sum waits for its last product, so several targets take turns.
+    """
+    L = lanes_of(targets[0])
+    shared = terms[0].n
+    for one in terms[1:]:
+        shared = smaller(shared, one.n)
+    for n, vectors in sweep(ceil_div(fan_out, L), TILES):
+        columns = [(n + v) * L for v in range(vectors)]
+        first = choose(
+            bias.step > 0,
+            lambda columns=columns: [load(bias.pointer, o) for o in columns],
+            lambda vectors=vectors: [splat(bias.pointer, 0)] * vectors,
+        )
+        sums = [[*first] for _ in terms]
+
+        def add(one, s, k, columns=columns):
+            x = splat(one.values, k)
+            row = W.skip(get(one.places, k)).pointer
+            s[:] = [fma(x, load(row, o), old) for o, old in zip(columns, s, strict=True)]
+
+        for k in each(shared, *sums):
+            for one, s in zip(terms, sums, strict=True):
+                add(one, s, k)
+        for z, one, s in zip(targets, terms, sums, strict=True):
+            for k in each(one.n - shared, s):
+                add(one, s, shared + k)
+            for o, x in zip(columns, s, strict=True):
+                store(z, o, x)
 
 
 def delta_by_row(layer, scratch, D, width):
@@ -83,18 +128,23 @@ def weight_gradient(
     # The order of sums is that of `matmul.weight_gradient`, or of `updates.small_layer_update`.
     is_small = in_update & (width <= lanes_of(scratch.strip)) & (layer.gather_indices >= 0)
     by_lanes = not_(layer.transposes) | is_small
-    used = pick(in_update, n_vectors, 0)
+    # What is near, as a table's weights are, need not be fetched.
+    is_far = layer.fan_in * fan_out > FETCHED_FROM
+    used = pick(in_update & is_far, n_vectors, 0)
     _start_cursors(scratch, indices, layer.input, width)
     for c in each(ceil_div(layer.fan_in, COLUMNS), step=COLUMNS):
         n_columns = smaller(layer.fan_in - c, COLUMNS)
-        _sort_entries(scratch, X, indices, layer.input + c, n_columns, width)
+        entries = scratch, X, indices, layer.input + c, n_columns, width
+        when(by_lanes, partial(_sort_entries, *entries))
         at = [0]
         for _ in repeat(lambda at=at, n_columns=n_columns: at[0] < n_columns, at):
             r = at[0]
             n = smaller(n_columns - r, size)
             start = layer.weight + (c + r) * fan_out
             here = state._replace(vectors=offset(state.vectors, start))
-            _make_strip(layer, scratch, here, used, r, n, width, by_lanes)
+            _fetch(here, n * fan_out, used)
+            by_column = partial(_make_strip, layer, scratch, r, n, width)
+            choose(by_lanes, by_column, partial(_scatter_entries, fan_out, *entries))
             step = partial(update, code, here, scratch.strip, 0, n * fan_out, n * fan_out)
             target = offset(scratch.gradient, start)
             write = partial(copy, target, scratch.strip, n * fan_out)
@@ -140,7 +190,33 @@ def _sort_entries(scratch, X, indices, first_column, n_columns, width):
         put(scratch.cursors, b, at[0])
 
 
-def _make_strip(layer, scratch, state, n_vectors, first, n, width, by_lanes):
+def _scatter_entries(fan_out, scratch, X, indices, first_column, n_columns, width):
+    """Write the rows of dW for `n_columns` columns to `scratch.strip`: each entry adds its number
+    times its row's delta to the row of its column.
+    """
+    strip = scratch.strip
+    clear(strip, n_columns * fan_out)
+    L = lanes_of(strip)
+    stop = first_column + n_columns
+    for b in each(width):
+        first = get(scratch.cursors, b)
+        end = get(scratch.row_ends, b)
+        for n, vectors in sweep(fan_out // L, ROW_TILES):
+            places = [(n + v) * L for v in range(vectors)]
+            delta = [load(scratch.by_row, b * fan_out + o) for o in places]
+            at = [first]
+            for _ in repeat(lambda at=at: (at[0] < end) & (get(indices, at[0]) < stop), at):
+                column = get(indices, at[0]) - first_column
+                x = splat(X, at[0])
+                row = offset(strip, column * fan_out)
+                for o, d in zip(places, delta, strict=True):
+                    store(row, o, fma(x, d, load(row, o)))
+                put(scratch.counts, column, 1)  # the row is not 0
+                at[0] = at[0] + 1
+            put(scratch.cursors, b, at[0])
+
+
+def _make_strip(layer, scratch, first, n, width):
     """Write the rows of dW for `n` of the sorted columns, from `first` on, to `scratch.strip`."""
     nothing = Strided(scratch.zeros, 0)
     fan_out = layer.fan_out
@@ -148,24 +224,19 @@ def _make_strip(layer, scratch, state, n_vectors, first, n, width, by_lanes):
     for i in each(n):
         n_entries = get(scratch.counts, first + i)
         rows, values = _entries_of(scratch, first + i, width)
-        _fetch(state, i * fan_out, fan_out, n_vectors)
         # its last vector may reach into the next row, which is written afterwards
         row = offset(scratch.strip, i * fan_out)
-
-        def row_of(k, rows=rows):
-            return get(rows, k) * step
-
-        terms = scratch.by_row, values, nothing, n_entries, fan_out, row_of
-        chain = partial(row_product, row, *terms)
+        terms = [Terms(values, rows, n_entries)]
+        chain = partial(_add_up, [row], terms, Strided(scratch.by_row, step), nothing, fan_out)
         lanes = partial(_sum_by_lanes, row, scratch, rows, values, n_entries, fan_out, step)
-        choose(by_lanes & (n_entries > 1), lanes, chain)
+        choose(n_entries > 1, lanes, chain)
 
 
-def _fetch(state, start, n, n_vectors):
+def _fetch(state, n, n_vectors):
     """Fetch `n` parameters and their slots to the cache: the update is about to read them."""
     for j in each(n_vectors):
         for o in each(ceil_div(n, lanes_of(state.vectors)), step=lanes_of(state.vectors)):
-            prefetch(state.vectors, j * state.stride + start + o)
+            prefetch(state.vectors, j * state.stride + o)
 
 
 def _sum_by_lanes(row, scratch, rows, values, n, fan_out, step):

@@ -133,7 +133,7 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
         if is_new:
             look_up(scratch, data, rows, n, stop, inputs_step(model), model.n_outputs, first)
             if is_sparse(model):
-                find_entries(scratch, data.starts, first, stop)
+                find_entries(scratch, data.X, data.indices, data.starts, first, stop)
         propagation.share_columns(scratch, model, spec, data, vectors, first, stop - first, is_new)
 
 

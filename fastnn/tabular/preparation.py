@@ -17,7 +17,7 @@ from fastnn.checking.arguments import Faults, counted, cut, listed, short_errors
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
 from fastnn.memory import Array, Flags, Integers
-from fastnn.sparse import SparseRows, may_pay
+from fastnn.sparse import VECTOR, SparseRows, may_pay
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of, with_numbers
 from fastnn.tabular.doubts import may_be_names, reading_of
 from fastnn.tabular.imputation import learn_imputation, rows_to_learn_from
@@ -282,18 +282,14 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         n, n_numbers = rows.numbers.shape
         if targets is not None and len(targets) == n and n_numbers <= MOST_DOUBTED:
             self._warn_of_names(rows.numbers, targets)
-        numbers = of_rows = self._numbers(rows)
-        codes = rows.codes
-        n_copies = 1
+        numbers = [self._numbers(rows)]
         if rows.gaps.size and rows.gaps.mean() >= FEWEST_GAPS:
             copies = (self._with_more_gaps(rows, random_state) for _ in range(N_COPIES))
-            n_copies += N_COPIES
-            numbers = np.vstack([of_rows, *map(self._numbers, copies)])
-            codes = [np.tile(code, n_copies) for code in codes]
-        inputs = self._made(numbers, codes)
+            numbers += map(self._numbers, copies)
+        inputs = self._made(numbers, rows.codes)
         if bins is not None and n_numbers:
-            self.ramps_ = learn_ramps(of_rows[:, :n_numbers], *bins)
-        return inputs, n_copies
+            self.ramps_ = learn_ramps(numbers[0][:, :n_numbers], *bins)
+        return inputs, len(numbers)
 
     @staticmethod
     def _with_more_gaps(rows: Rows, random_state: np.random.RandomState) -> Rows:
@@ -555,36 +551,60 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _inputs(self, rows: Rows) -> Inputs:
         """Return the matrix of rows, in CSR form where that pays."""
-        return self._made(self._numbers(rows), rows.codes)
+        return self._made([self._numbers(rows)], rows.codes)
 
-    def _made(self, numbers: Matrix, codes: list[Integers]) -> Inputs:
-        """Return the matrix of rows of these numbers and levels, in CSR form where that pays."""
-        n_numbers = numbers.shape[1]
+    def _made(self, numbers: list[Matrix], codes: list[Integers]) -> Inputs:
+        """Return the matrix of rows and of their copies, of these numbers and the levels of each,
+        in CSR form where that pays.
+        """
+        n_numbers = numbers[0].shape[1]
         n_columns = n_numbers + sum(levels.width for levels in self.levels_)
-        if may_pay(n_numbers + len(codes), 1, n_columns):
+        if may_pay(n_numbers + len(codes), 1, n_columns, VECTOR):
             return self.ramps_.beside(self._entries(numbers, codes, n_columns))
-        return self._with_words(numbers, codes)
+        if len(numbers) == 1:
+            return self._with_words(numbers[0], codes)
+        return self._with_words(np.vstack(numbers), [np.tile(code, len(numbers)) for code in codes])
 
-    def _entries(self, numbers: Matrix, codes: list[Integers], n_columns: int) -> SparseRows:
-        """Return rows of these numbers and levels in CSR form: one entry for each word."""
+    def _entries(self, numbers: list[Matrix], codes: list[Integers], n_columns: int) -> SparseRows:
+        """Return the matrix of `_made` in CSR form: one entry for each word."""
+        n_words = np.zeros(len(numbers[0]), np.int64)
+        for code in codes:
+            n_words += code >= 0
+        counts = [np.count_nonzero(part, axis=1) + n_words for part in numbers]
+        starts = np.cumsum(np.concatenate([np.zeros(1, np.int64), *counts]))
+        values = np.empty(starts[-1], np.float32)
+        columns = np.empty(starts[-1], np.int32)
+        begin = 0
+        for part in numbers:
+            for first in range(0, len(part), CHUNK):
+                chunk = slice(first, first + CHUNK)
+                cells, places = self._with_columns(part[chunk], [code[chunk] for code in codes])
+                is_entry = cells != 0
+                here = slice(begin, begin + int(np.count_nonzero(is_entry)))
+                values[here] = cells[is_entry]
+                columns[here] = places[is_entry]
+                begin = here.stop
+        return SparseRows(values, columns, starts, n_columns)
+
+    def _with_columns(self, numbers: Matrix, codes: list[Integers]) -> tuple[Matrix, Array]:
+        """Return the numbers of rows and one more for each column of words (n, n_numbers +
+        n_words), and their columns in the matrix; 0 for a word of no level.
+        """
         n, k = numbers.shape
-        values = np.ones((n, k + len(codes)), np.float32)
-        columns = np.empty(values.shape, np.int32)
-        values[:, :k] = numbers
+        cells = np.ones((n, k + len(codes)), np.float32)
+        columns = np.empty(cells.shape, np.int32)
+        cells[:, :k] = numbers
         columns[:, :k] = np.arange(k)
         first = k
         for j, (levels, code) in enumerate(zip(self.levels_, codes, strict=True), k):
             if levels.is_one_number:
-                values[:, j] = levels.numbers(code)[:, 0]
+                cells[:, j] = levels.numbers(code)[:, 0]
                 columns[:, j] = first
             else:
-                values[code < 0, j] = 0
+                cells[code < 0, j] = 0
                 columns[:, j] = first + code
             first += levels.width
-        is_entry = values != 0
-        starts = np.zeros(n + 1, np.int64)
-        np.cumsum(np.count_nonzero(is_entry, axis=1), out=starts[1:])
-        return SparseRows(values[is_entry], columns[is_entry], starts, n_columns)
+        return cells, columns
 
     def _with_words(self, numbers: Matrix, codes: list[Integers]) -> Matrix:
         """Return the matrix (n, n_numbers) of rows of these numbers and levels."""

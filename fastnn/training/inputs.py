@@ -188,7 +188,8 @@ def laid_out(
     """
     spreads = network is not None and network.init == "nguyen_widrow"
     needs_dense = spreads or isinstance(optimizer, Method) or not backend.takes_sparse
-    return dense(X) if needs_dense or not pays(X) else X
+    width = 1 if network is None else network.sizes[1]
+    return dense(X) if needs_dense or not pays(X, width) else X
 
 
 def dense(X: SparseRows) -> Array:

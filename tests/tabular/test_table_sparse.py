@@ -6,9 +6,12 @@ import pytest
 from bits import assert_same_bits
 from numpy.testing import assert_array_equal
 
-from fastnn import Network, TabularClassifier, TabularRegressor
+import fastnn.sparse
+from fastnn import Network, TablePreparation, TabularClassifier, TabularRegressor
+from fastnn.backends import get_backend
 from fastnn.sparse import SparseRows
 from fastnn.tabular import members, preparation
+from fastnn.training.inputs import laid_out
 
 N = 600
 R = np.random.RandomState(0)
@@ -89,6 +92,38 @@ def test_ramps_lie_beside_rows_in_csr_form(monkeypatch, trained_on):
     assert len(model.preparation_.ramps_.columns)
     assert predictions[0] == predictions[1]
     assert set(trained_on) == {SparseRows, np.ndarray}
+
+
+def entries_of(monkeypatch, chunk):
+    """The rows of the table and their copies with more gaps, scaled, made by such chunks."""
+    monkeypatch.setattr(preparation, "CHUNK", chunk)
+    monkeypatch.setattr(fastnn.sparse, "CHUNK", chunk)
+    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0), None, None)
+    return rows.scaled(np.arange(rows.shape[1], dtype=np.float32))
+
+
+def test_rows_in_csr_form_are_the_same_made_by_any_chunks(monkeypatch):
+    few = entries_of(monkeypatch, 7)
+    many = entries_of(monkeypatch, 10**6)
+    assert len(few) == 4 * N
+    assert_same_bits(few.values, many.values)
+    assert_same_bits(few.indices, many.indices)
+    assert_same_bits(few.starts, many.starts)
+
+
+def test_copies_with_more_gaps_are_the_same_in_csr_form():
+    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0), None, None)
+    dense = TablePreparation().fit_with_gaps(WORDS, np.random.RandomState(0))
+    assert_array_equal(rows.toarray(), np.vstack(dense))
+
+
+@pytest.mark.parametrize(("width", "form"), [(16, SparseRows), (20, np.ndarray)], ids=str)
+def test_a_layer_of_whole_vectors_takes_more_entries(width, form):
+    """Rows have 10 entries in 64 columns."""
+    starts = np.arange(0, 641, 10)
+    rows = SparseRows(np.ones(640), np.tile(np.arange(10), 64), starts, 64)
+    network = Network((64, width, 1))
+    assert type(laid_out(rows, get_backend("numba"), network)) is form
 
 
 @pytest.mark.parametrize("some", [slice(2, 6), [5, 1]], ids=str)
