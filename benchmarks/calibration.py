@@ -208,7 +208,8 @@ def judged(preset: str, kind: str, n: int, k: int, has_signal: bool) -> list[flo
         if kind == CLASSES:
             scores.append(float((model.classes_[outputs.argmax(axis=1)] == y_fresh).mean()))
         else:
-            residual = ((model._decoded(outputs) - y_fresh) ** 2).mean()
+            predicted = model._shaped(model._unscaled(outputs))
+            residual = ((predicted - y_fresh) ** 2).mean()
             scores.append(float(1 - residual / y_fresh.var()))
     if kind == CLASSES:
         covered = [np.nan, np.nan]

@@ -178,7 +178,7 @@ class BaseMLP(CallbackSupportMixin, Fitted, BaseEstimator, ABC):
         for "lbfgs" "converged", "limit", "abnormal", "time", "interrupted", "callback".
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = validation.CONSTRAINTS
+    _parameter_constraints: ClassVar[validation.Constraints] = validation.CONSTRAINTS
 
     loss_curve_: list[float]
     validation_loss_curve_: list[float]

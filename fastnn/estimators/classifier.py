@@ -20,6 +20,7 @@ from fastnn.estimators.base import BaseMLP
 from fastnn.estimators.saving import MULTILABEL, Saving, from_result
 from fastnn.estimators.validation import (
     CLASSIFIER_LOSSES,
+    Constraints,
     attribute,
     checked_targets,
     labels_of,
@@ -74,7 +75,7 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[Constraints] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(CLASSIFIER_LOSSES))],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],

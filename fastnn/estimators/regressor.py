@@ -22,6 +22,7 @@ from fastnn.estimators.validation import (
     SECOND_ORDER_SOLVERS,
     STOCHASTIC_SOLVERS,
     WITHIN_ONE,
+    Constraints,
     raveled,
     validated,
 )
@@ -72,7 +73,7 @@ class MLPRegressor(Saving, RegressorMixin, BaseMLP):
 
     n_restarts: int = 5  # estimators of version 0.2, which were pickled, have none
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[Constraints] = {
         **BaseMLP._parameter_constraints,
         "loss": [StrOptions(set(REGRESSOR_LOSSES)), CustomLoss, callable],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS, *SECOND_ORDER_SOLVERS})],

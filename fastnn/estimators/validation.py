@@ -98,7 +98,10 @@ POSITIVE = Interval(Real, 0, None, closed="neither")
 WITHIN_ONE = Interval(Real, 0, 1, closed="neither")
 """Numbers of parameters: whole ones from 1 on, those above 0, and those between 0 and 1."""
 
-CONSTRAINTS: dict[str, list[Any]] = {
+Constraints = dict[str, list[Any]]
+"""{parameter: what it may be}, as scikit-learn checks it."""
+
+CONSTRAINTS: Constraints = {
     **MLPClassifier._parameter_constraints,
     "activation": [StrOptions(set(HIDDEN_ACTIVATIONS)), Value, callable, list, tuple],
     "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],

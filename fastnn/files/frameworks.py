@@ -19,6 +19,10 @@ from fastnn.training.results import TrainingResult
 
 FLOATS = ("float32", "float64")
 
+Parts = dict[str, tuple[str, dict[str, Any]]]
+"""{our activation: the name of its class, and {option of that: our parameter, or the values with
+which it computes our activation, the first of which is written}}"""
+
 
 class Library(NamedTuple):
     """The names of another library's layers and activations."""
@@ -29,9 +33,7 @@ class Library(NamedTuple):
     """The layers that are read besides activations, first the one with weights."""
     idle: tuple[str, ...]
     """Layers that change nothing where nothing is trained."""
-    activations: dict[str, tuple[str, dict[str, Any]]]
-    """{our activation: the name of its class, and {option of that: our parameter, or the values
-    with which it computes our activation, the first of which is written}}"""
+    activations: Parts
 
     def parts(self, model: Any) -> Iterator[tuple[str, Any]]:
         """Iterate over the layers that compute something, with the names of their classes."""
@@ -170,7 +172,7 @@ def result_from_layers(
 # ------------------------------------------------------------------------------------------ PyTorch
 
 
-MODULES: dict[str, tuple[str, dict[str, Any]]] = {
+MODULES: Parts = {
     "identity": ("Identity", {}),
     "sigmoid": ("Sigmoid", {}),
     "tanh": ("Tanh", {}),
@@ -289,7 +291,7 @@ _NAMES = {**{name: name for name in _SAME}, "identity": "linear", "exp": "expone
 """{our activation: Keras' function}; its gelu has another formula, and its leaky_relu another
 slope."""
 
-LAYERS: dict[str, tuple[str, dict[str, Any]]] = {
+LAYERS: Parts = {
     "leaky_relu": ("LeakyReLU", {"negative_slope": "slope"}),
     "elu": ("ELU", {"alpha": "alpha"}),
     "relu": ("ReLU", {"max_value": (None,), "negative_slope": (0,), "threshold": (0,)}),

@@ -29,7 +29,7 @@ from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import check_validation_parts, refuse_lazy, refuse_missing
 from fastnn.errors import warn
 from fastnn.estimators.labels import checked_weight, row_weights
-from fastnn.estimators.validation import COUNT, POSITIVE, WITHIN_ONE, name_hint
+from fastnn.estimators.validation import COUNT, POSITIVE, WITHIN_ONE, Constraints, name_hint
 from fastnn.many import ManyResult
 from fastnn.many.results import ManyHistory
 from fastnn.memory import Array
@@ -149,7 +149,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
         Names of the columns, if X had any, as texts.
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[Constraints] = {
         "preset": [StrOptions(set(PRESETS))],
         "hidden_layer_sizes": ["array-like", COUNT, None],
         "n_members": [Interval(Integral, 1, MOST_MEMBERS, closed="both"), None],

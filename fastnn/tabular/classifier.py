@@ -15,6 +15,7 @@ from fastnn.checking.arguments import shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_complex, refuse_masked, refuse_missing
+from fastnn.estimators.validation import Constraints
 from fastnn.losses import CrossEntropy
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -82,7 +83,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):
     ['big', 'small']
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[Constraints] = {
         **BaseTabular._parameter_constraints,
         "label_smoothing": [Interval(Real, 0, 1, closed="left"), None],
         "class_weight": [dict, StrOptions({"balanced"}), None],

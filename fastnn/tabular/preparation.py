@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastnn.checking.arguments import Faults, counted, cut, listed, short_errors, shown
 from fastnn.checking.values import is_gap, known_names
 from fastnn.errors import warn
+from fastnn.estimators.validation import Constraints
 from fastnn.memory import Array, Flags, Integers
 from fastnn.sparse import VECTOR, SparseRows, may_pay
 from fastnn.tabular.columns import Column, Table, as_numbers, check_words, kinds_of, with_numbers
@@ -187,7 +188,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
            [ 0.  ,  1.  ,  0.  ,  1.  ,  0.  ]], dtype=float32)
     """
 
-    _parameter_constraints: ClassVar[dict[str, Any]] = {
+    _parameter_constraints: ClassVar[Constraints] = {
         "max_categories": [Interval(Integral, 2, None, closed="left")]
     }
 

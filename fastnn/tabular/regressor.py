@@ -14,7 +14,7 @@ from fastnn.checking.arguments import errors_of, shown, store_parameters
 from fastnn.checking.display import documented
 from fastnn.checking.hints import explains_keywords
 from fastnn.checking.values import refuse_missing, refuse_text
-from fastnn.estimators.validation import WITHIN_ONE
+from fastnn.estimators.validation import WITHIN_ONE, Constraints
 from fastnn.losses import CustomLoss, Function, Huber, Pinball
 from fastnn.memory import Array
 from fastnn.network import Network
@@ -76,7 +76,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):
     array([0.5, 0. ])
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+    _parameter_constraints: ClassVar[Constraints] = {
         **BaseTabular._parameter_constraints,
         "loss": [StrOptions(set(LOSSES)), Huber, Pinball, CustomLoss, callable],
         "quantile": [WITHIN_ONE, None],
