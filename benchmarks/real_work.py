@@ -333,6 +333,7 @@ def words():
         def fit(kind=kind, X=X, y=y, **options):
             return kind("fast", n_jobs=1, random_state=0, **options).fit(X, y)
 
+        fit(epochs=1)  # compiles what is not in the cache
         calls, trainings = calls_of_training(fit)
         ways = {
             "fit": fit,
