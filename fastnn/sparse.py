@@ -8,6 +8,7 @@ his matrix does not reach a kernel. Its numbers are used where they lie, if thei
 
 from __future__ import annotations
 
+import itertools
 import sys
 from typing import Any
 
@@ -230,6 +231,10 @@ def checked_matrix(name: str, X: Any) -> Any:
             lengths = [len(X.rows), *map(len, X.rows)]
             if lengths != [X.shape[0], *map(len, X.data)]:
                 raise ValueError("rows and data differ in length")
+        if form in ("lil", "dok"):  # which hold Python's objects
+            numbers = itertools.chain.from_iterable(X.rows if form == "lil" else X.keys())
+            if not all(isinstance(number, int | np.integer) for number in numbers):
+                raise ValueError("numbers of rows and columns must be integers")
         if form == "bsr" and any(n % width for n, width in zip(X.shape, X.blocksize, strict=True)):
             raise ValueError(f"blocks of {X.blocksize} do not fill the shape {X.shape}")
         if form in ("csr", "csc", "bsr"):

@@ -94,6 +94,7 @@ SPOILED = [  # format, attribute, place in it (or the whole of it), value, words
     ("coo", "row", 17, -1, "negative axis 0|negative row"),
     ("lil", "rows", 5, [0, 4, 2, 3], "indices must be < 4"),
     ("lil", "rows", 5, [0, 10**30, 2, 3], "too large to convert|too big to convert"),
+    ("lil", "rows", 5, [0, 0.5, 2, 3], "numbers of rows and columns must be int"),
     ("lil", "rows", 29, [0, 1], "rows and data differ in length"),
     (
         "dia",
@@ -103,6 +104,7 @@ SPOILED = [  # format, attribute, place in it (or the whole of it), value, words
         r"number of diagonals \(33\) does not match the number of offsets \(32\)",
     ),
     ("dia", "offsets", None, np.arange(33) + 0.5, "offsets must be integers, not float64"),
+    ("dok", "_dict", (0.5, 1), 2.0, "numbers of rows and columns must be int"),
     ("dok", "_dict", (40, 1), 2.0, "axis 0 index 40 exceeds|row index exceeds"),
 ]
 TOO_LARGE, TOO_SMALL, OF_COLUMNS, OF_PLACES = (SPOILED[i] for i in (0, 1, 5, 8))
