@@ -71,8 +71,13 @@ def padded_size(n: int, dtype: DTypeLike) -> int:
     """Return the elements to allocate for `n` numbers, so that a 64-byte vector may be read at any
     of them.
     """
-    lanes = ALIGNMENT // np.dtype(dtype).itemsize
+    lanes = vector_lanes(np.dtype(dtype))
     return (ceil_div(n, lanes) + 1) * lanes
+
+
+def vector_lanes(dtype: np.dtype[Any]) -> int:
+    """Return how many numbers of a dtype a vector has."""
+    return ALIGNMENT // dtype.itemsize
 
 
 def ceil_div(n: int, m: int) -> int:

@@ -1,22 +1,24 @@
-"""The arguments of entry points: their types in compiled code, how it unpacks them, and how it
-calls an entry point.
+"""Entry points and their arguments: the types of these in compiled code, how it unpacks them, and
+how it calls an entry point.
 """
 
 from __future__ import annotations
 
+import functools
+import inspect
 import itertools
 import typing
 
 import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import config, types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
 from fastnn.compiler.arguments import ARRAY, kind_of
 from fastnn.compiler.memory_ops import BYTES, address_ir
 from fastnn.compiler.program import IN_PLACE_OF_CODE, AfterFirst, digest
-from fastnn.compiler.tracing import INT32, INT64, const, primitive
+from fastnn.compiler.tracing import INT32, INT64, const, inlined, primitive, standalone
 from fastnn.compiler.vectors import VECTOR_BYTES, Many
 from fastnn.memory import COMPILED_DATA
 
@@ -122,35 +124,66 @@ def unpack(argument):
     return argument
 
 
-def _block_of_many(block):
-    """Return an argument block's type with numbers of many networks in the place of its floats."""
-    floats = [
-        t.dtype
-        for t in block.fields
-        if isinstance(t, types.CPointer) and isinstance(t.dtype, types.Float)
+def entry(function, unpacks=True, **annotations):
+    """Compile an entry point, which takes addresses and numbers, not Python's objects: its body
+    finds arrays as pointers, and NamedTuples, unless it `unpacks` none.
+
+    `annotations` are those of its parameters and its result which others have too.
+    """
+    function.__annotations__ |= annotations
+    if config.DISABLE_JIT:
+        # compiled code does not warn of infinities and NaN either
+        return np.errstate(all="ignore")(function)
+    if not unpacks:  # pragma: no cover - compiled
+        return standalone(function)
+    names = inspect.signature(function).parameters
+    arguments = [
+        name if function.__annotations__[name] in (int, float) else f"unpack({name})"
+        for name in names
     ]
-    lanes = VECTOR_BYTES * 8 // min(kind.bitwidth for kind in floats)
-    fields = [
-        types.CPointer(Many(t.dtype, lanes)) if getattr(t, "dtype", t) in floats else t
-        for t in block.fields
-    ]
-    return ArgumentBlock(block.kind, fields, block.constants)
+    scope = {"body": inlined(function), "unpack": unpack}
+    exec(f"def call({', '.join(names)}): return body({', '.join(arguments)})", scope)
+    return standalone(functools.wraps(function)(scope["call"]))
 
 
-@primitive(
-    lambda argument: _unpacked(_block_of_many(argument)),
-    lambda argument: unpack_ir(argument.of(_block_of_many(argument.type), argument.value)),
-)
-def unpack_many(argument):
-    """Unpack an argument block whose floats are numbers of as many networks as a vector of its
+def _fields_of_many(fields):
+    """Return the types of fields with numbers of many networks in the place of their floats."""
+    is_float = [isinstance(getattr(field, "dtype", None), types.Float) for field in fields]
+    lanes = VECTOR_BYTES * 8 // min(x.dtype.bitwidth for x in itertools.compress(fields, is_float))
+    return [
+        types.CPointer(Many(field.dtype, lanes)) if has_many else field
+        for field, has_many in zip(fields, is_float, strict=True)
+    ]
+
+
+def _type_of_many(kind):
+    """Return Numba's type of what `as_many` returns."""
+    return Unpacked(ArgumentBlock(kind.instance_class, _fields_of_many(kind.types)))
+
+
+def as_many_ir(buffers):
+    """Emit the pointers of other types."""
+    context = buffers[0].context
+    builder = buffers[0].builder
+    fields = _fields_of_many([x.type for x in buffers])
+    values = [
+        builder.bitcast(x.value, context.get_value_type(field))
+        for x, field in zip(buffers, fields, strict=True)
+    ]
+    return context.make_tuple(builder, Unpacked(ArgumentBlock(type(buffers), fields)), values)
+
+
+@primitive(_type_of_many, as_many_ir)
+def as_many(buffers):
+    """Return a NamedTuple of arrays whose floats are numbers of as many networks as a vector of its
     dtype has lanes.
     """
-    has_floats = [np.ndim(a) and a.dtype.kind == "f" for a in argument]
-    lanes = VECTOR_BYTES // min(a.itemsize for a in itertools.compress(argument, has_floats))
+    is_float = [a.dtype.kind == "f" for a in buffers]
+    lanes = VECTOR_BYTES // min(a.itemsize for a in itertools.compress(buffers, is_float))
     fields = []
-    for array, many in zip(argument, has_floats, strict=True):
-        fields.append(array.reshape(-1, lanes) if many else array)
-    return type(argument)(*fields)
+    for array, has_many in zip(buffers, is_float, strict=True):
+        fields.append(array.reshape(-1, lanes) if has_many else array)
+    return type(buffers)(*fields)
 
 
 def call_block_ir(place, out, second, A, Y, weight, n, width):

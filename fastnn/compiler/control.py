@@ -26,6 +26,11 @@ def constant_of(x):
     return x.constant if isinstance(x, Traced) else x
 
 
+def bit_ir(condition):
+    """Emit the comparison of a condition with 0: one bit, as branches and selections take it."""
+    return condition.builder.icmp_signed("!=", condition.value, const(0))
+
+
 def constant_at_most(x, most):
     """Return whether x is a constant of at most `most`: a Python bool, so that Python's own `if`
     may test it.
@@ -75,7 +80,7 @@ def repeat(holds, *kept):
     phis = [builder.phi(x.value.type) for x in first]
     now = [x.of(x.type, phi) for x, phi in zip(first, phis, strict=True)]
     assign(kept, now)  # the condition and the body read the phis
-    builder.cbranch(builder.icmp_signed("!=", holds().value, const(0)), body, done)
+    builder.cbranch(bit_ir(holds()), body, done)
     builder.position_at_end(body)
     yield  # here the body is traced; it may end in another block than it began in
     for phi, x, y in zip(phis, first, all_traced(near, chain(*kept)), strict=True):
@@ -85,31 +90,6 @@ def repeat(holds, *kept):
     builder.branch(test).set_metadata("llvm.loop", _keep_rolled(builder.module))
     builder.position_at_end(done)
     assign(kept, now)  # and so is what is read after the loop
-
-
-def once(condition, *kept):
-    """Iterate once if the condition holds, else not at all; what changes stands in the lists
-    `kept`, as in `each`.
-    """
-    if not is_dynamic(condition):
-        yield from range(int(bool(constant_of(condition))))
-        return
-    builder = condition.builder
-    start = condition.builder.block
-    body, done = (builder.append_basic_block(name) for name in ("once.body", "once.done"))
-    builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), body, done)
-    before = all_traced(condition, chain(*kept))
-    builder.position_at_end(body)
-    yield 0
-    after = all_traced(condition, chain(*kept))
-    end = builder.block
-    builder.branch(done)
-    builder.position_at_end(done)
-    phis = [builder.phi(x.value.type) for x in before]
-    for phi, x, y in zip(phis, before, after, strict=True):
-        phi.add_incoming(x.value, start)
-        phi.add_incoming(y.value, end)
-    assign(kept, [x.of(x.type, phi) for x, phi in zip(before, phis, strict=True)])
 
 
 def assign(lists, values):
@@ -135,29 +115,32 @@ def sweep(n, sizes):
 
 
 def choose(condition, yes, no):
-    """Return ``yes() if condition else no()``: lists of values of the same types; a branch where
-    traced.
+    """Return ``yes() if condition else no()``, a branch where traced: a value, or a list of values
+    of the same types, or nothing.
     """
-    if is_dynamic(condition):
-        # Both sides are traced, each in a block of its own; a phi in the block after them takes the
-        # value of either.
-        builder = condition.builder
-        results = []
-        blocks = [
-            builder.append_basic_block(name) for name in ("choose.yes", "choose.no", "choose.done")
-        ]
-        builder.cbranch(builder.icmp_signed("!=", condition.value, const(0)), *blocks[:2])
-        for block, values in zip(blocks, (yes, no), strict=False):
-            builder.position_at_end(block)
-            results.append((all_traced(condition, values() or ()), builder.block))
-            builder.branch(blocks[2])
-        builder.position_at_end(blocks[2])
-        phis = [builder.phi(x.value.type) for x in results[0][0]]
-        for values, block in results:
-            for phi, x in zip(phis, values, strict=True):
-                phi.add_incoming(x.value, block)
-        return [x.of(x.type, phi) for x, phi in zip(results[0][0], phis, strict=True)]
-    return yes() if constant_of(condition) else no()
+    if not is_dynamic(condition):
+        return yes() if constant_of(condition) else no()
+    # Both sides are traced, each in a block of its own; a phi in the block after them takes the
+    # value of either.
+    builder = condition.builder
+    starts = [builder.append_basic_block(name) for name in ("choose.yes", "choose.no")]
+    done = builder.append_basic_block("choose.done")
+    builder.cbranch(bit_ir(condition), *starts)
+    ends = []
+    for start, side in zip(starts, (yes, no), strict=True):
+        builder.position_at_end(start)
+        chosen = side()
+        is_one = isinstance(chosen, Traced)
+        values = all_traced(condition, [chosen] if is_one else chosen or ())
+        ends.append((builder.block, values))
+        builder.branch(done)
+    builder.position_at_end(done)
+    phis = [builder.phi(x.value.type) for x in values]
+    for block, side_values in ends:
+        for phi, x in zip(phis, side_values, strict=True):
+            phi.add_incoming(x.value, block)
+    results = [x.of(x.type, phi) for x, phi in zip(values, phis, strict=True)]
+    return results[0] if is_one else results
 
 
 def when(condition, action):
@@ -171,8 +154,8 @@ def pick(condition, yes, no):
     """
     if is_dynamic(condition):
         yes, no = all_traced(condition, [yes, no])  # either may be a plain number
-        bit = condition.builder.icmp_signed("!=", condition.value, const(0))
-        return yes.of(yes.type, condition.builder.select(bit, yes.value, no.value))
+        chosen = condition.builder.select(bit_ir(condition), yes.value, no.value)
+        return yes.of(yes.type, chosen)
     return yes if constant_of(condition) else no
 
 

@@ -19,6 +19,8 @@ from types import SimpleNamespace
 from fastnn.compiler.tracing import traced_vector
 from fastnn.compiler.vectors import (
     absolute,
+    at_least,
+    at_most,
     copysign,
     fma,
     frexp,
@@ -47,14 +49,13 @@ EXP_DOUBLE = [
     0.04166666666666651,
     0.0083333333333217,
     0.0013888888888962312,
-]
-EXP_DOUBLE += [
     0.00019841269885939722,
     2.4801587172616527e-05,
     2.755724440349506e-06,
     2.7557402608387184e-07,
+    2.5108967730995336e-08,
+    2.087533070842534e-09,
 ]
-EXP_DOUBLE += [2.5108967730995336e-08, 2.087533070842534e-09]
 EXP_SINGLE = [
     0.4999999701976776,
     0.1666654348373413,
@@ -62,8 +63,15 @@ EXP_SINGLE = [
     0.00836651399731636,
     0.0013882522471249104,
 ]
-LOG_DOUBLE = [0.6666666666666734, 0.3999999999941637, 0.28571428742016736, 0.22222198610647972]
-LOG_DOUBLE += [0.18183562412747564, 0.15314098625591377, 0.14795477412510694]
+LOG_DOUBLE = [
+    0.6666666666666734,
+    0.3999999999941637,
+    0.28571428742016736,
+    0.22222198610647972,
+    0.18183562412747564,
+    0.15314098625591377,
+    0.14795477412510694,
+]
 LOG_SINGLE = [0.6666677594184875, 0.39977574348449707, 0.2987093925476074]
 
 _CONSTANTS = {  # of float64, of float32
@@ -103,16 +111,6 @@ def _polynomial(x, coefficients):
     return result
 
 
-def _at_least(x, low):
-    """Return `x`, or `low` where x is below it; NaN stays NaN."""
-    return maximum(like(x, low), x)
-
-
-def _at_most(x, high):
-    """Return `x`, or `high` where x is above it; NaN stays NaN."""
-    return where_gt(x, like(x, high), like(x, high), x)
-
-
 def _exp_parts(x, times=1, shift=0, fine=False):
     """Return (t, m) with e**(times x) = 2**k (1 + times m) and pow2(t) = 2**(k + shift): Cody and
     Waite's reduction.
@@ -144,7 +142,7 @@ def exp(x):
     normal number; the last factor overflows or rounds to a subnormal number where it should.
     """
     c = _constants(x)
-    x = _at_most(_at_least(x, c.underflow), c.overflow)
+    x = at_most(at_least(x, c.underflow), c.overflow)
     t, m = _exp_parts(x)
     zero = like(x, 0.0)
     s = pow2(t + where_gt(x, zero, like(x, -SCALE), like(x, SCALE)))
@@ -157,7 +155,7 @@ def expm1(x):
     where small.
     """
     c = _constants(x)
-    t, m = _exp_parts(_at_most(_at_least(x, c.saturation), c.overflow), shift=-1, fine=True)
+    t, m = _exp_parts(at_most(at_least(x, c.saturation), c.overflow), shift=-1, fine=True)
     s = pow2(t)
     return where_gt(like(x, c.linear), absolute(x), x, fma(s, m, s - 0.5) * 2.0)
 
@@ -172,7 +170,7 @@ def sigmoid(x):
     division half an ULP: never more than 2.
     """
     c = _constants(x)
-    t, m = _exp_parts(_at_most(_at_least(x, c.underflow), -c.saturation), times=-1, shift=-SCALE)
+    t, m = _exp_parts(at_most(at_least(x, c.underflow), -c.saturation), times=-1, shift=-SCALE)
     s = pow2(t)
     one = like(x, 2.0**-SCALE)
     return one / (s + fma(-s, m, one))
@@ -191,7 +189,7 @@ def tanh(x):
     low, high = (like(x, bound) for bound in TANH_WINDOW)
     unit = like(x, 1.0)
     one = where_gt(y, low, where_gt(high, y, like(x, 1.375), unit), unit)
-    t, m = _exp_parts(_at_most(y, c.saturation * -0.5), times=-2, shift=1, fine=True)
+    t, m = _exp_parts(at_most(y, c.saturation * -0.5), times=-2, shift=1, fine=True)
     s = pow2(t) * one
     numerator = fma(s, m, fma(s, like(x, -0.5), one))
     denominator = fma(-s, m, fma(s, like(x, 0.5), one))
@@ -252,7 +250,7 @@ def softplus(x):
     `log1p`.
     """
     c = _constants(x)
-    t, m = _exp_parts(_at_least(-absolute(x), c.underflow), shift=SCALE)
+    t, m = _exp_parts(at_least(-absolute(x), c.underflow), shift=SCALE)
     s = pow2(t)
     e = fma(s, m, s) * 2.0**-SCALE
     u = e + 1.0

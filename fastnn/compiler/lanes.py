@@ -1,5 +1,5 @@
-"""Across the lanes of vectors: horizontal sums, in one fixed tree of halves onto halves, and
-transposes.
+"""Loops over vectors, and across their lanes: horizontal sums, in one fixed tree of halves onto
+halves, and transposes.
 
 The lanes of horizontal sums are those of rows. A number of many networks, see `vectors.Many`, has
 one of them, and the sums of rows run over the lanes one after the other, see `each_lane`.
@@ -7,9 +7,11 @@ one of them, and the sums of rows run over the lanes one after the other, see `e
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 
-from fastnn.compiler.control import assign, each, once, when
+from fastnn.compiler.control import assign, each, pick, when
 from fastnn.compiler.memory_ops import (
     address_ir,
     align,
@@ -23,6 +25,41 @@ from fastnn.compiler.memory_ops import (
 )
 from fastnn.compiler.tracing import INT32, Traced, const, mask, primitive
 from fastnn.compiler.vectors import Lanes, Many, is_many
+from fastnn.memory import ceil_div
+
+
+def each_vector(a, n, *kept):
+    """Iterate over the first numbers of the whole vectors in `n` numbers of array a, as `each`
+    does.
+    """
+    L = lanes_of(a)
+    return each(n // L, *kept, step=L)
+
+
+def each_padded(a, n, *kept):
+    """Iterate like `each_vector` over all vectors, of which the last one may reach beyond the
+    numbers.
+    """
+    L = lanes_of(a)
+    return each(ceil_div(n, L), *kept, step=L)
+
+
+def each_rest(a, n):
+    """Iterate over the numbers behind the whole vectors, one by one."""
+    L = lanes_of(a)
+    whole = n // L * L
+    for k in each(n - whole):
+        yield whole + k
+
+
+def last_vector(a, n, *kept):
+    """Iterate over the first number of the vector that the numbers do not fill: once or not at
+    all.
+    """
+    L = lanes_of(a)
+    whole = n // L * L
+    for _ in each(pick(n - whole > 0, 1, 0), *kept):
+        yield whole
 
 
 def narrow_width(a, width):
@@ -43,8 +80,7 @@ def each_lane(a, width, *kept):
     have columns, by the same tree: `add_padding` adds what panels here lack.
     """
     if not has_many(a):
-        L = lanes_of(a)
-        yield lambda width, *kept: each(width // L, *kept, step=L)
+        yield partial(each_vector, a)
         return
     L = row_lanes_of(a)
     begin = [list(x) for x in kept]
@@ -60,7 +96,8 @@ def each_lane(a, width, *kept):
             )
             return
         yield from tree(first, 2 * step)
-        for _ in once(width > first + step, *kept):  # else none of the others has a column
+        has_more = pick(width > first + step, 1, 0)  # else none of the others has a column
+        for _ in each(has_more, *kept):
             lower = [list(x) for x in kept]
             yield from tree(first + step, 2 * step)
             assign(
@@ -102,14 +139,9 @@ def add_padding(sums, n, condition):
 
 def horizontal_sum_ir(a):
     """Emit the tree of additions of halves onto halves."""
-    builder = a.builder
-    x = a.value
     if is_many(a):
-        return x
-    while n := x.type.count // 2:
-        low, high = (builder.shuffle_vector(x, x, mask(range(i, i + n))) for i in (0, n))
-        x = builder.fadd(low, high)
-    return builder.extract_element(x, INT32(0))
+        return a.value
+    return a.builder.extract_element(horizontal_sums_ir([a]), INT32(0))
 
 
 @primitive(lambda a: a if isinstance(a, Many) else a.elem, horizontal_sum_ir)

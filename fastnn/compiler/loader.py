@@ -120,7 +120,8 @@ def _uninterrupted(work):
         work()  # a finalizer calls fastnn: this thread would wait for itself
         return
     # not `join`: interrupted once, it takes the thread for one that has ended
-    done, raised = (threading.Event(), [])
+    done = threading.Event()
+    raised = []
 
     def run():
         try:
@@ -208,7 +209,8 @@ def _machine_code(name, dtype, constants):
         )
     title = f"{name}.{dtype.name}"
     if not constants and shipped.has(title):
-        origins[title], library = WHEEL, shipped.library()
+        origins[title] = WHEEL
+        library = shipped.library()
         return _callable(library.address_of, symbol(name, dtype.name), library.signatures[title])
     variant = "".join(map(digest, constants))
     content = cache.load(title, variant)

@@ -8,7 +8,7 @@ stands for when compiled.
   each primitive emits its instructions there: Python's own loops unroll, and a list of vectors is a
   set of registers. `outlined` makes the instructions a function of their own, which all calls
   share.
-- `entry` and `inlined` are the decorators of ordinary Numba code, that of the entry points.
+- `inlined` is the decorator of ordinary Numba code, that of the entry points, see `calls.entry`.
 
 Primitives and traced functions are not compiled by themselves: Numba's ``@overload`` and
 ``@intrinsic`` would take about a second for the primitives. In a specialized kernel some traced
@@ -26,7 +26,7 @@ import operator
 
 import numpy as np
 from llvmlite import ir
-from numba import config, njit, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import lower_builtin, type_callable
@@ -121,10 +121,8 @@ def compiled(function, returns, lowering, formals=None):
 def _given(context, builder, kind, value, constant=None):
     """Wrap an argument or a result: an array as a pointer, a NamedTuple as one of traced values."""
     if isinstance(kind, types.Array):
-        kind, value = (
-            types.CPointer(kind.dtype),
-            context.make_array(kind)(context, builder, value).data,
-        )
+        value = context.make_array(kind)(context, builder, value).data
+        kind = types.CPointer(kind.dtype)
     if not isinstance(kind, types.NamedTuple):
         return Traced(context, builder, kind, value, constant)
     # Its constants come with Numba's type, see `memory_ops.Unpacked`: the kernel's own code does
@@ -270,9 +268,14 @@ def _operator(operation):
     """Make the two methods of an operator of Python: for a traced left operand, and for a right
     one.
     """
-    return lambda self, other: self.emit(operation, self, other), lambda self, other: self.emit(
-        operation, other, self
-    )
+
+    def on_the_left(self, other):
+        return self.emit(operation, self, other)
+
+    def on_the_right(self, other):
+        return self.emit(operation, other, self)
+
+    return on_the_left, on_the_right
 
 
 def _comparison(how, operation):
@@ -449,16 +452,9 @@ def inlined(function):
     return njit(function, inline="always", **_FLAGS)
 
 
-def entry(function, **annotations):
-    """Compile an entry point, which takes addresses and numbers, not Python's objects.
-
-    `annotations` are those of its parameters and its result which others have too.
-    """
-    function.__annotations__ |= annotations
-    if config.DISABLE_JIT:
-        # compiled code does not warn of infinities and NaN either
-        return np.errstate(all="ignore")(function)
-    return njit(function, **_FLAGS)  # pragma: no cover - compiled
+def standalone(function):
+    """Compile a function whose machine code is called from outside: an entry point."""
+    return njit(function, **_FLAGS)
 
 
 def cpu_has(feature: str) -> bool:

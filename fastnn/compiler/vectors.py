@@ -223,10 +223,32 @@ def where_gt(a, b, p, q):
     return np.where(a.view(np.ndarray) > b.view(np.ndarray), p, q).view(type(a))
 
 
+def where_positive(weight, x):
+    """Return `x` where the weight is above 0, else 0: by selection, for 0 times infinity is NaN."""
+    nothing = like(x, 0.0)
+    return where_gt(weight, nothing, x, nothing)
+
+
 @traced_vector
 def maximum(a, b):
     """Return the larger one; `b` where a is NaN or equal, NaN where b is."""
     return where_gt(a, b, a, b)
+
+
+@traced_vector
+def minimum(a, b):
+    """Return the smaller one; `b` where a is NaN or equal, NaN where b is."""
+    return where_gt(b, a, a, b)
+
+
+def at_least(x, low):
+    """Return `x`, or the number `low` where x is below it; NaN stays NaN."""
+    return maximum(like(x, low), x)
+
+
+def at_most(x, high):
+    """Return `x`, or the number `high` where x is above it; NaN stays NaN."""
+    return minimum(like(x, high), x)
 
 
 def blend_prefix_ir(n, p, q):

@@ -10,7 +10,7 @@ from fastnn.cores import share
 from fastnn.fused import guard, preparation
 from fastnn.fused.guard import check_data, check_method, check_state, check_steps
 from fastnn.fused.layout import task_constants, update_spec
-from fastnn.fused.preparation import Ends, is_sparse
+from fastnn.fused.preparation import Ends, rows_are_sparse
 from fastnn.fused.side_by_side import (
     FEWEST,
     can_score,
@@ -19,11 +19,11 @@ from fastnn.fused.side_by_side import (
     train_side_by_side,
 )
 from fastnn.interface import Backend
-from fastnn.memory import ALIGNMENT, ROW_BLOCK
+from fastnn.memory import ROW_BLOCK, vector_lanes
 from fastnn.network import as_made
 from fastnn.optimizers import BUILT_IN, SGD, Method
 from fastnn.sparse import SparseRows
-from fastnn.state import Steps, Task
+from fastnn.state import Steps, Task, member_steps
 
 __all__ = ["KERNEL_REVISION", "NumbaBackend", "kernels_are_kept", "most_numbers"]
 
@@ -123,8 +123,8 @@ class NumbaBackend(Backend):
         """Return the loss and its gradient (n_params,), computed by `threads` threads; None: as
         many as pay.
         """
-        batch = preparation.PreparedBatch(network, data, alpha, True)
-        batch.divide(Task(network, UNUSED, data, alpha, threads=threads))
+        task = Task(network, UNUSED, data, alpha, threads=threads)
+        batch = preparation.PreparedBatch(task, with_gradient=True)
         return batch.loss(params), batch.gradient.copy()
 
     def loss(self, task, params, gradient=None):
@@ -135,8 +135,7 @@ class NumbaBackend(Backend):
         key = self, "loss", with_gradient
         batch = task.kept.pop(key, None)
         if batch is None:
-            batch = preparation.PreparedBatch(task.network, task.data, task.penalty, with_gradient)
-            batch.divide(task)
+            batch = preparation.PreparedBatch(task, with_gradient)
             batch.bind()
         loss = batch.loss(params)
         if with_gradient:
@@ -238,12 +237,17 @@ class NumbaBackend(Backend):
         members = np.arange(len(which))
         begun = np.zeros(len(which), np.int64)
         group = tasks, which, state, steps, n_steps
-        sparse = is_sparse(tasks[0].data)
+        sparse = rows_are_sparse(tasks[0].data)
         in_lanes = name == "train_steps" and len(which) >= FEWEST and not sparse
         if in_lanes and (rules is None or can_score(tasks, which, rules)):
             good, members, begun = train_side_by_side(*group, n_rows, block, rules, threads)
 
         def one_by_one(members):
+            if IN_PYTHON:  # where entry points are called by their names
+                for k in members.tolist():
+                    member = member_steps(steps, k, n_steps[k])
+                    good[k] = self._train_one(tasks[which[k]], state.member(k), member, None)
+                return
             with preparation.take_workspace(
                 network, dtype, n_rows, block, sparse=sparse
             ) as workspace:
@@ -251,19 +255,14 @@ class NumbaBackend(Backend):
                 spec = update_spec(tasks[0], state.storage.shape[2]) if special else None
                 kernel = workspace.specialized_kernel(spec) if special else load_kernel(name, dtype)
                 constants = task_constants(tasks, dtype)[which[members]]
-                if IN_PYTHON:
-                    good[members] = preparation.train_each(
-                        kernel, *group, workspace, members, constants
-                    )
-                    return
                 ends = rules and Ends(network, rules, state.storage, steps.loss, members)
                 table = preparation.table_of(*group, workspace, ends, members, begun)
-                found = np.zeros_like(members)
+                n_good = np.zeros_like(members)
                 train_members = load_kernel("train_members", dtype)
                 train_members(
-                    found, members.size, kernel.code, table.words, constants, workspace.scratch
+                    n_good, members.size, kernel.code, table.words, constants, workspace.scratch
                 )
-                good[members] = begun[members] + found
+                good[members] = begun[members] + n_good
 
         preparation.share_parts(one_by_one, members, threads)
         return good.tolist()
@@ -291,14 +290,14 @@ class NumbaBackend(Backend):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to
         make buffers for.
         """
-        vector = ALIGNMENT // dtype.itemsize
+        vector = vector_lanes(dtype)
         is_small = n_rows <= vector and task.network.n_params <= SPECIAL
         if (
             self.specialize
             and is_small
             and not task.network.is_custom  # its addresses are those of one process
             and preparation.kernel_name(task.optimizer) == "train_steps"
-            and not is_sparse(task.data)
+            and not rows_are_sparse(task.data)
         ):
             # a kernel for all batches that fit a vector, and one for single rows
             n_rows = vector if n_rows > 1 else 1

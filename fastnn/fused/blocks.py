@@ -11,10 +11,9 @@ from fastnn.compiler.memory_ops import get, lanes_of, load, offset, prefetch, pu
 from fastnn.compiler.tracing import inlined
 from fastnn.compiler.vectors import like, sqrt
 from fastnn.fused import layout, propagation
-from fastnn.fused.gather import clear, copy, gather_panel
+from fastnn.fused.gather import clear, copy
 from fastnn.fused.layout import (
     DECAY,
-    LAYER_FIELDS,
     RATE,
     SAME_ROWS,
     SCALE,
@@ -23,7 +22,6 @@ from fastnn.fused.layout import (
 )
 from fastnn.fused.updates import square_weights
 
-FAN_IN = LAYER_FIELDS["fan_in"]
 ADAM = UPDATE_CODES["Adam"]
 ADAMW = UPDATE_CODES["AdamW"]
 
@@ -32,10 +30,12 @@ is_sparse = inlined(propagation.is_sparse)
 
 
 @inlined
-def gather_row(scratch, data, row, n_inputs, n_outputs):
+def gather_row(scratch, model, data, row):
     """Gather a single row's inputs and targets, zeros if its weight is 0; write the weight to every
     lane, return it.
     """
+    n_inputs = model.n_inputs
+    n_outputs = model.n_outputs
     w = get(data.sample_weight, row)
     store(scratch.weight, 0, like(zero(data.X), w))
     if w > 0:  # what a row of weight 0 holds must not show in any bit, not even as NaN
@@ -48,20 +48,21 @@ def gather_row(scratch, data, row, n_inputs, n_outputs):
 
 
 @inlined
-def look_up(scratch, data, rows, n, stop, n_inputs, n_outputs, first=0):
+def look_up(scratch, model, data, rows, n, first, stop):
     """Write the offsets in X and Y of a block's `n` rows, and their weights; return the sum of the
     weights.
 
     Those of the columns from `first` to `stop`: of all `n`, if these are from 0 to the block's
     width.
     """
+    step = inputs_step(model)
     # Padding takes the last row's offset, which can be read, and weight 0, so nothing of it is
     # used.
     sum_of_weights = 0.0  # added in ascending order, in float64
     for b in range(first, stop):
         row = get(rows, min(b, n - 1))
-        put(scratch.rows_of_X, b, row * n_inputs)
-        put(scratch.rows_of_Y, b, row * n_outputs)
+        put(scratch.rows_of_X, b, row * step)
+        put(scratch.rows_of_Y, b, row * model.n_outputs)
         w = get(data.sample_weight, row) if b < n else get(scratch.zeros, 0)
         put(scratch.weight, b, w)
         sum_of_weights += float(w)
@@ -71,7 +72,7 @@ def look_up(scratch, data, rows, n, stop, n_inputs, n_outputs, first=0):
 @inlined
 def inputs_step(model):
     """Return by which number of rows to look up a row of X: 1 if it is in CSR form."""
-    return 1 if is_sparse(model) else get(model.layers, FAN_IN)
+    return 1 if is_sparse(model) else model.n_inputs
 
 
 @inlined
@@ -104,19 +105,16 @@ def gather_block(scratch, model, data, rows, n, as_panel=False):
     """Gather a block of `n` rows, with `as_panel` a single one as a panel; return its width and the
     sum of weights.
     """
-    n_inputs = get(model.layers, FAN_IN)
-    n_outputs = model.n_outputs
     width = padded(n, lanes_of(data.X))
     if n == 1 and model.single_row_path == 1 and not as_panel:
-        return width, gather_row(scratch, data, get(rows, 0), n_inputs, n_outputs)
+        return width, gather_row(scratch, model, data, get(rows, 0))
     # First the rows' offsets and weights, then their numbers, a vector of rows at a time.
-    step = inputs_step(model)
-    sum_of_weights = look_up(scratch, data, rows, n, width, step, n_outputs)
+    sum_of_weights = look_up(scratch, model, data, rows, n, 0, width)
     # a small layer's gradient may be made within its update, which reads these
     if width == lanes_of(data.X):
         propagation.add_rows_of_ones(scratch, model, width)
     gather_inputs(scratch, model, data.X, data.indices, data.starts, width)
-    gather_panel(scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, n_outputs, width)
+    propagation.gather_Y(scratch, model, data.Y, width)
     return width, sum_of_weights
 
 
@@ -126,16 +124,14 @@ def gather_inputs(scratch, model, X, indices, starts, width):
     if is_sparse(model):
         find_entries(scratch, X, indices, starts, 0, width)
     else:
-        n_inputs = get(model.layers, FAN_IN)
-        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+        propagation.gather_X(scratch, model, X, width)
 
 
 @inlined
 def copy_row(scratch, model, X, row):
     """Gather the inputs of a single row, of weight 1."""
-    n_inputs = get(model.layers, FAN_IN)
     store(scratch.weight, 0, like(zero(X), 1.0))
-    copy(scratch.activations, offset(X, row * n_inputs), n_inputs)
+    copy(scratch.activations, offset(X, row * model.n_inputs), model.n_inputs)
 
 
 @inlined
@@ -145,6 +141,14 @@ def look_up_some(scratch, model, begin, n, width):
     for b in range(width):
         put(scratch.rows_of_X, b, (begin + min(b, n - 1)) * step)
         put(scratch.weight, b, 1 if b < n else 0)
+
+
+@inlined
+def block_loss(scratch, model, data, params, width, n):
+    """Go forward through a block that was gathered, up to delta of the output; return its loss."""
+    propagation.forward_rows(scratch, model, data.X, data.indices, params, params, width, n)
+    propagation.output_delta(scratch, model, width, n)
+    return float(get(scratch.sum_of_l, 0))  # in Python, a float32 would make the sum one
 
 
 @inlined
@@ -168,14 +172,18 @@ def do_blocks(scratch, model, spec, data, rows, n_rows, params, mode):
         else:
             width, block_weight = gather_block(scratch, model, data, offset(rows, begin), n)
         sum_of_weights += block_weight
-        propagation.forward_rows(scratch, model, data.X, data.indices, params, params, width, n)
-        propagation.output_delta(scratch, model, width, n)
-        sum_of_losses += float(get(scratch.sum_of_l, 0))
+        sum_of_losses += block_loss(scratch, model, data, params, width, n)
         if mode & WITH_GRADIENT:
             propagation.backward(
                 scratch, model, spec, data, params, width, n, begin == 0, False, False
             )
     return sum_of_losses, sum_of_weights, width
+
+
+@inlined
+def stayed_finite(scratch):
+    """Return whether no update has set `scratch.nan_flag`."""
+    return horizontal_sum(load(scratch.nan_flag, 0)) == 0
 
 
 @inlined
@@ -189,9 +197,7 @@ def note_loss(scratch, steps, s, sum_of_losses, divisor, learning):
     put(steps.loss, s, sum_of_losses / divisor if learning else 0.0)
     # in the working dtype it overflows where the reference's does
     put(scratch.sum_of_l, 0, sum_of_losses)
-    return (
-        math.isfinite(get(scratch.sum_of_l, 0)) and horizontal_sum(load(scratch.nan_flag, 0)) == 0
-    )
+    return math.isfinite(get(scratch.sum_of_l, 0)) and stayed_finite(scratch)
 
 
 @inlined
@@ -214,6 +220,13 @@ def set_step_constants(scratch, spec, beta_products, learning_rate, divisor):
 
 
 @inlined
+def square_at(a, i):
+    """Return the square of a number of array a, in float64."""
+    x = float(get(a, i))
+    return x * x
+
+
+@inlined
 def clip(scratch, n_params, clip_norm):
     """Write to SCALE the factor that shortens the finished gradient (n_params,) to `clip_norm`; 1
     if it is shorter.
@@ -226,18 +239,15 @@ def clip(scratch, n_params, clip_norm):
     u = 0.0
     v = 0.0
     for i in range(0, end, 4):
-        s += float(get(gradient, i)) * float(get(gradient, i))
-        t += float(get(gradient, i + 1)) * float(get(gradient, i + 1))
-        u += float(get(gradient, i + 2)) * float(get(gradient, i + 2))
-        v += float(get(gradient, i + 3)) * float(get(gradient, i + 3))
+        s += square_at(gradient, i)
+        t += square_at(gradient, i + 1)
+        u += square_at(gradient, i + 2)
+        v += square_at(gradient, i + 3)
     for i in range(end, n_params):
-        s += float(get(gradient, i)) * float(get(gradient, i))
+        s += square_at(gradient, i)
     length = sqrt((s + t) + (u + v))
-    put(
-        scratch.update_constants,
-        SCALE,
-        clip_norm / length if clip_norm < length < math.inf else 1.0,
-    )
+    factor = clip_norm / length if clip_norm < length < math.inf else 1.0
+    put(scratch.update_constants, SCALE, factor)
 
 
 @inlined

@@ -8,7 +8,14 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import choose, each, pick, sweep, when
-from fastnn.compiler.lanes import add_padding, each_lane, has_padding, store_horizontal_sums
+from fastnn.compiler.lanes import (
+    add_padding,
+    each_lane,
+    each_vector,
+    has_padding,
+    last_vector,
+    store_horizontal_sums,
+)
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store, zero
 from fastnn.compiler.tracing import outlined, traced
 from fastnn.compiler.vectors import blend_prefix, like
@@ -20,7 +27,6 @@ from fastnn.fused.formulas import (
 )
 from fastnn.fused.layout import LAYER_FIELDS
 from fastnn.fused.matmul import Strided, backward_product, forward_product, row_delta, row_product
-from fastnn.memory import ceil_div
 
 BIAS_TILES = (4, 1)  # neurons whose deltas are added up together
 
@@ -47,10 +53,29 @@ def layer_at(model, l):
     return LayerRecord(offset(model.layers, l * len(LAYER_FIELDS)))
 
 
+def output_layer(model):
+    """Return the record of the last layer."""
+    return layer_at(model, model.n_layers - 1)
+
+
 def each_layer(model):
     """Iterate over the layers from the input to the output: (number, record)."""
     for l in each(model.n_layers):
         yield l, layer_at(model, l)
+
+
+def each_layer_back(model, *kept):
+    """Iterate over the layers from the output to the input: (number, record), as `each` does."""
+    for k in each(model.n_layers, *kept):
+        l = model.n_layers - 1 - k
+        yield l, layer_at(model, l)
+
+
+def panels_at(scratch, row, width):
+    """Return pointers to the panels of activations and of slopes that begin at a row of the
+    buffers.
+    """
+    return offset(scratch.activations, row * width), offset(scratch.slopes, row * width)
 
 
 def _operands(layer, scratch, params, width):
@@ -106,10 +131,8 @@ def backward_layer(layer, scratch, params, delta, below, width):
     """
     W = offset(params, layer.weight)
     fan_in = layer.fan_in
-    first = layer.input * width
     backward_product(below, W, delta, scratch.zeros, scratch.packed, fan_in, layer.fan_out, width)
-    A = offset(scratch.activations, first)
-    slopes = offset(scratch.slopes, first)
+    A, slopes = panels_at(scratch, layer.input, width)
     number = layer.at("number_below")
     activation_delta(
         below, A, slopes, scratch.weight, number, fan_in, width, layer.activation_below
@@ -119,13 +142,27 @@ def backward_layer(layer, scratch, params, delta, below, width):
 @outlined
 def row_backward_layer(layer, scratch, params, delta, below):
     """Compute delta of the layer below for a single row, like `backward_layer`."""
-    # a row of the buffer is a vector apart, as above
-    fan_in, first = (layer.fan_in, layer.input * lanes_of(params))
+    fan_in = layer.fan_in
     row_delta(below, offset(params, layer.weight), delta, fan_in, layer.fan_out)
-    a = offset(scratch.activations, first)
-    slopes = offset(scratch.slopes, first)
+    a, slopes = panels_at(scratch, layer.input, lanes_of(params))  # a vector apart, as above
     number = layer.at("number_below")
     row_activation_delta(below, a, slopes, scratch.weight, number, fan_in, layer.activation_below)
+
+
+def layer_delta(layer, scratch, D, width, code):
+    """Overwrite dL/da of a layer's outputs, D (fan_out, width), by delta, with the activation of
+    this code.
+    """
+    A, slopes = panels_at(scratch, layer.output, width)
+    number = layer.at("number")
+    activation_delta(D, A, slopes, scratch.weight, number, layer.fan_out, width, code)
+
+
+def row_layer_delta(layer, scratch, d, code):
+    """Overwrite dL/da of a layer's outputs for a single row, like `layer_delta`."""
+    a, slopes = panels_at(scratch, layer.output, lanes_of(d))
+    number = layer.at("number")
+    row_activation_delta(d, a, slopes, scratch.weight, number, layer.fan_out, code)
 
 
 @traced
@@ -178,8 +215,7 @@ def add_sum_of_rows(D, fan_out, width):
     """Write the delta of a bias that all neurons share as row `fan_out` of the panel D (fan_out +
     1, width).
     """
-    L = lanes_of(D)
-    for b in each(width // L, step=L):
+    for b in each_vector(D, width):
         store(D, fan_out * width + b, _sum(fan_out, lambda o: load(D, o * width + b)))
 
 
@@ -188,22 +224,18 @@ def row_bias_gradient(layer, gradient, params, d, times_bias):
     """Compute ``db[o] = d[o]``, or their sum for a scalar bias: `bias_gradient` for a single row d
     (fan_out,).
     """
-    L = lanes_of(d)
     n_bias = layer.n_bias
     fan_out = layer.fan_out
     db = offset(gradient, layer.bias)
     b = offset(params, layer.bias)
-    whole = n_bias // L
 
     def vector_at(i):
         return row_bias_gradient_at(i, n_bias == fan_out, fan_out, d, b, times_bias)
 
-    for i in each(whole, step=L):
+    for i in each_vector(d, n_bias):
         store(db, i, vector_at(i))
-    # Once or not at all. Behind the biases lies the gradient of the next layer, made before: it is
-    # kept by blending.
-    for _ in each(ceil_div(n_bias, L) - whole):
-        i = whole * L
+    # Behind the biases lies the gradient of the next layer, made before: it is kept by blending.
+    for i in last_vector(d, n_bias):
         store(db, i, blend_prefix(n_bias - i, vector_at(i), load(db, i)))
 
 
@@ -211,7 +243,6 @@ def row_bias_gradient_at(i, is_own, fan_out, d, b, times_bias):
     """Return the vector of the gradient of biases b that begins at bias i, each neuron's own or one
     for all.
     """
-    (s,) = choose(is_own, lambda: [load(d, i)], lambda: [_sum(fan_out, partial(splat, d))])
+    s = choose(is_own, lambda: load(d, i), lambda: _sum(fan_out, partial(splat, d)))
     s = s + 0.0  # what the padding of a panel adds: it makes 0.0 of -0.0
-    (s,) = choose(times_bias, lambda: [s * load(b, i)], lambda: [s])
-    return s
+    return choose(times_bias, lambda: s * load(b, i), lambda: s)

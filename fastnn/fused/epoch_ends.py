@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.calls import caller, unpack
+from fastnn.compiler.calls import caller, entry
 from fastnn.compiler.memory_ops import get, offset, put
-from fastnn.compiler.tracing import entry, inlined
+from fastnn.compiler.tracing import inlined
 from fastnn.fused.layout import (
     MODE,
     N_LOSS,
@@ -152,7 +152,6 @@ def end_epoch(m: int, epochs: Epochs) -> int:
 
     The calls that score write their results to `losses` and `outputs`.
     """
-    epochs = unpack(epochs)
     loss = 0.0
     right = 0
     if epochs.n_rows > 0:
@@ -166,9 +165,9 @@ def end_epoch(m: int, epochs: Epochs) -> int:
             offset(epochs.ended, 2 * m + 1),
             offset(epochs.predict, m * N_PREDICT),
         )
-        own = offset(epochs.labels, m * epochs.n_labels)
+        labels = offset(epochs.labels, m * epochs.n_labels)
         n = epochs.n_outputs
-        right = count_right(epochs.outputs, own, epochs.n_rows, n, epochs.exclusive, n, 1)
+        right = count_right(epochs.outputs, labels, epochs.n_rows, n, epochs.exclusive, n, 1)
     return decide(epochs, m, loss, right, offset(epochs.storage, m * epochs.size), 1)
 
 
@@ -207,9 +206,6 @@ def shuffle_rows(
     too large. Here a rejected draw exchanges the row with itself in place of a jump, which a
     processor would have to guess: it takes a third of the time.
     """
-    words = unpack(words)
-    orders = unpack(orders)
-    order = unpack(order)
     position = get(words, 624)
     for e in range(n_orders):
         rows = offset(orders, e * n_rows)

@@ -14,12 +14,28 @@ import numpy as np
 
 from fastnn.compiler.calls import unpack
 from fastnn.compiler.control import choose, each, pick
-from fastnn.compiler.lanes import horizontal_sum
+from fastnn.compiler.lanes import each_vector, horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, stack, store, zero
 from fastnn.compiler.tracing import exported
-from fastnn.compiler.vectors import absolute, like, maximum, sqrt, where_gt
-from fastnn.fused.dense import each_layer, layer_at, row_backward_layer, row_forward_layer
-from fastnn.fused.formulas import row_activation_delta
+from fastnn.compiler.vectors import (
+    absolute,
+    at_least,
+    at_most,
+    like,
+    maximum,
+    minimum,
+    sqrt,
+    where_gt,
+)
+from fastnn.fused.dense import (
+    each_layer,
+    each_layer_back,
+    layer_at,
+    output_layer,
+    row_backward_layer,
+    row_forward_layer,
+    row_layer_delta,
+)
 from fastnn.fused.gather import clear, copy
 from fastnn.memory import ceil_div
 
@@ -46,7 +62,7 @@ def evaluate_row(x, out, network):
 
     def with_derivatives():
         buffers = _room(network)._replace(slopes=stack(params, network.n_scratch))
-        sizes = layer_at(network, network.n_layers - 1).fan_out, layer_at(network, 0).fan_in
+        sizes = output_layer(network).fan_out, layer_at(network, 0).fan_in
         copy(out, _outputs(buffers, x, network, params), sizes[0])
         deltas = [stack(params, network.n_delta) for _ in range(2)]
         write_jacobian(offset(out, sizes[0]), network, sizes, buffers, params, *deltas)
@@ -59,18 +75,15 @@ def write_jacobian(jacobian, network, sizes, buffers, params, first, second):
     does; activations and slopes of all layers are there, `first` and `second` have room for the
     largest one.
     """
-    L, (n_outputs, n_inputs) = lanes_of(params), sizes
-    last = layer_at(network, network.n_layers - 1)
-    outputs, slopes = (offset(x, last.output * L) for x in (buffers.activations, buffers.slopes))
+    n_outputs, n_inputs = sizes
+    last = output_layer(network)
     for o in each(n_outputs):
         clear(first, n_outputs)
         put(first, o, 1.0)
-        number, code = last.at("number"), last.activation
-        row_activation_delta(first, outputs, slopes, buffers.weight, number, n_outputs, code)
+        row_layer_delta(last, buffers, first, last.activation)
         deltas = [first, second]
-        for k in each(network.n_layers, deltas):
+        for _, layer in each_layer_back(network, deltas):
             delta, below = deltas
-            layer = layer_at(network, network.n_layers - 1 - k)
             row_backward_layer(layer, buffers, params, delta, below)
             deltas[:] = below, delta
         copy(offset(jacobian, o * n_inputs), deltas[0], n_inputs)
@@ -142,20 +155,20 @@ def evaluate_table_row(x, out, table):
     their order.
     """
     table = unpack(table)
-    L = lanes_of(out)
-    (inputs, width, refused), buffers = _prepared(x, out, table), _room(table)
-    n_vectors = ceil_div(table.n_outputs, L)
-    total = stack(out, n_vectors * L)
-    clear(total, n_vectors * L)
+    inputs, width, refused = _prepared(x, out, table)
+    buffers = _room(table)
+    n_targets = _whole(out, table.n_outputs)
+    total = stack(out, n_targets)
+    clear(total, n_targets)
     for m in each(table.n_members):
         outputs = _outputs(buffers, inputs, table, offset(table.params, m * table.stride))
         for o in each(table.n_outputs):
             put(total, o, get(total, o) + get(outputs, o))
     targets = offset(table.numbers, (table.n_numbers + 4) * width)
-    for v in each(n_vectors, step=L):
-        scale, shift, low, high = (load(targets, k * (n_vectors * L) + v) for k in range(4))
+    for v in each_vector(out, n_targets):
+        scale, shift, low, high = (load(targets, k * n_targets + v) for k in range(4))
         y = maximum(load(total, v) / table.divisor * scale + shift, low)
-        store(total, v, where_gt(high, y, y, high))
+        store(total, v, minimum(y, high))
     add_up = [get(total, 0)]
     for o in each(table.n_outputs - 1, add_up):
         add_up[0] = add_up[0] + get(total, o + 1)
@@ -171,27 +184,23 @@ def _prepared(x, out, table):
 
     That is NaN where a number is too large, or a gap is refused, else 0.
     """
-    L = lanes_of(out)
     k = table.n_numbers
-    width = ceil_div(k, L) * L
-    numbers = stack(out, width)
-    gaps = stack(out, width)
-    guess = stack(out, width)
-    rest = stack(out, width)
+    width = _whole(out, k)
+    numbers, gaps, guess, rest = (stack(out, width) for _ in range(4))
     clear(numbers, width)
     for i in each(k):
         put(numbers, i, get(x, get(table.places, i)))
     centers, factors, means, refusals, imputation = (
         offset(table.numbers, k * width) for k in range(5)
     )
-    steps = offset(table.numbers, (k + 4) * width + 4 * ceil_div(table.n_outputs, L) * L)
+    steps = offset(table.numbers, (k + 4) * width + 4 * _whole(out, table.n_outputs))
     parts = numbers, gaps, rest
     largest = _scale(table, parts, (centers, factors, means, refusals), width)
     _impute(table, guess, rest, numbers, imputation, steps, width)
     n_plain = k + table.n_flags
     inputs = stack(table.params, n_plain + table.n_ramps + 1)
     put(inputs, 0, 0.0)  # of a table of constants the only one
-    for i in each(width // L, step=L):
+    for i in each_vector(numbers, width):
         number = load(numbers, i)
         store(numbers, i, _where_known(number, number, load(rest, i) + load(means, i)))
     for i in each(k):
@@ -211,15 +220,13 @@ def _scale(table, parts, preparation, width):
     """
     numbers, gaps, rest = parts
     centers, factors, means, refusals = preparation
-    L = lanes_of(numbers)
     nothing = zero(numbers)
     largest = [nothing]
-    for i in each(width // L, largest, step=L):
+    for i in each_vector(numbers, width, largest):
         number = load(numbers, i)
         largest[0] = maximum(_where_known(number, absolute(number), load(refusals, i)), largest[0])
         s = (number - load(centers, i)) * load(factors, i)
-        s = where_gt(s, like(s, table.bound), like(s, table.bound), s)
-        s = where_gt(like(s, -table.bound), s, like(s, -table.bound), s)
+        s = at_least(at_most(s, table.bound), -table.bound)
         part = s / table.limit
         s = s / sqrt(part * part + 1.0)
         store(numbers, i, s)
@@ -230,15 +237,14 @@ def _scale(table, parts, preparation, width):
 
 def _impute(table, guess, rest, numbers, imputation, steps, width):
     """Move what stands for gaps in `rest` towards what the other numbers say, in rounds."""
-    L = lanes_of(numbers)
     for r in each(table.n_rounds):
         step = splat(steps, r)
         clear(guess, width)
         for i in each(table.n_numbers):
             known = splat(rest, i)
-            for j in each(width // L, step=L):
+            for j in each_vector(numbers, width):
                 store(guess, j, load(guess, j) + known * load(imputation, i * width + j))
-        for j in each(width // L, step=L):
+        for j in each_vector(numbers, width):
             last = load(rest, j)
             moved = step * load(guess, j) + (1.0 - step) * last
             store(rest, j, _where_known(load(numbers, j), last, moved))
@@ -254,10 +260,15 @@ def _add_ramps(inputs, n_plain, ramps, table):
     for i in each(n):
         put(one, 0, get(inputs, get(table.places, n_plain + i)))
         place = (splat(one, 0) - splat(lows, i)) / splat(widths, i)
-        place = where_gt(place, like(place, 1.0), like(place, 1.0), place)
-        place = where_gt(like(place, 0.0), place, like(place, 0.0), place)
+        place = at_least(at_most(place, 1.0), 0.0)
         store(one, 0, splat(heights, i) * (place - 0.5))
         put(inputs, n_plain + i, get(one, 0))
+
+
+def _whole(a, n):
+    """Return n rounded up to whole vectors of array a."""
+    L = lanes_of(a)
+    return ceil_div(n, L) * L
 
 
 def _where_known(number, yes, no):

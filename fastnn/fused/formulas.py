@@ -17,7 +17,7 @@ from functools import partial
 from fastnn.compiler.calls import call_block
 from fastnn.compiler.control import choose, constant_of, each, switch
 from fastnn.compiler.elementary import exp, expm1, log, log1p, sigmoid, softplus, tanh
-from fastnn.compiler.lanes import each_lane, horizontal_sum
+from fastnn.compiler.lanes import each_lane, each_padded, each_vector, horizontal_sum
 from fastnn.compiler.memory_ops import (
     get,
     has_many,
@@ -33,6 +33,8 @@ from fastnn.compiler.memory_ops import (
 from fastnn.compiler.tracing import Traced, exported, outlined, traced
 from fastnn.compiler.vectors import (
     absolute,
+    at_least,
+    at_most,
     blend_prefix,
     double_of,
     fma,
@@ -41,6 +43,7 @@ from fastnn.compiler.vectors import (
     maximum,
     sqrt,
     where_gt,
+    where_positive,
 )
 from fastnn.formulas import GATE_BEGINS, LEAST_DELTA, pruned
 from fastnn.fused.custom import FORMULAS, Source, block_words, decoded, name_of, source_of
@@ -79,15 +82,14 @@ def flushed(x):
 
 def bounded(x):
     """Return x, or what leads to something that is flushed where it is smaller."""
-    return maximum(like(x, GATE_BEGINS[dtype_of(x)]), x)
+    return at_least(x, GATE_BEGINS[dtype_of(x)])
 
 
 def probability(p):
     """Return a probability clipped to [eps, 1 - eps] of its dtype; NaN passes."""
     # scikit-learn's bounds: log(0) would make the loss of one sure and wrong output infinite
-    low = like(p, 2.0**-52 if is_double(p) else 2.0**-23)
-    high = 1.0 - low
-    return where_gt(low, p, low, where_gt(p, high, high, p))
+    eps = 2.0**-52 if is_double(p) else 2.0**-23
+    return at_least(at_most(p, 1.0 - eps), eps)
 
 
 _OPERATIONS = {
@@ -140,20 +142,16 @@ def _forward(formula):
 
     @traced
     def activate(Z, slopes, weight, number, n, width):
-        L = lanes_of(Z)
-        own = _parameter(Z, number, formula, "z")
+        others = _parameter(Z, number, formula, "z")
         for o in each(n):  # row by row of the panel: the weights are those of its columns
-            for b in each(width // L, step=L):
+            for b in each_vector(Z, width):
                 i = o * width + b
                 z = load(Z, i)
-                used = load(weight, b)
-                nothing = zero(Z)
-                a, *slope = calculate(formula, partial(like, z), z=z, **own)
-                # by selection, not by a product: f(z), f'(z) of padding may be infinite, and 0
-                # times infinity is NaN
-                for derivative in slope:
-                    store(slopes, i, where_gt(used, nothing, derivative, nothing))
-                store(Z, i, where_gt(used, nothing, a, nothing))
+                w = load(weight, b)
+                a, *slope = calculate(formula, partial(like, z), z=z, **others)
+                for derivative in slope:  # none where delta does not need it
+                    store(slopes, i, where_positive(w, derivative))
+                store(Z, i, where_positive(w, a))
 
     return activate
 
@@ -165,18 +163,17 @@ def _backward(formula):
 
     @traced
     def derive(D, A, slopes, weight, number, n, width):
-        L = lanes_of(D)
         by_slope = "slope" in formula.inputs and "a" not in formula.inputs
         name = "slope" if by_slope else "a"
-        own = _parameter(D, number, formula, "d", name)
+        others = _parameter(D, number, formula, "d", name)
         # In padding d, a and f'(z) are 0, and so is delta.
-        for b in each(width // L, step=L):
+        for b in each_vector(D, width):
             w = load(weight, b)
             for o in each(n):
                 i = o * width + b
                 d = load(D, i)
                 inputs = {"d": d, name: load(slopes if by_slope else A, i)}
-                (delta,) = calculate(formula, partial(like, d), **inputs, **own)
+                (delta,) = calculate(formula, partial(like, d), **inputs, **others)
                 store(D, i, flush(delta, w))
 
     return derive
@@ -192,8 +189,7 @@ def _softmax(Z, slopes, weight, number, n, width):
     """Overwrite each column of Z (n, width) by exp(z - max z) over its sum, which is added up in
     ascending order.
     """
-    L = lanes_of(Z)
-    for b in each(width // L, step=L):
+    for b in each_vector(Z, width):
         top = [load(Z, b)]
         sum_of_e = [zero(Z)]
         for o in each(n, top):  # the largest z is subtracted, so that no exponential overflows
@@ -211,19 +207,17 @@ def _row_softmax(z, n):
     """Overwrite a single row z (n to the end of its vector,) like `_softmax`, by whole vectors but
     for the sums.
     """
-    L = lanes_of(z)
-    n_vectors = ceil_div(n, L)
     top = [splat(z, 0)]
     sum_of_e = [zero(z)]
     for o in each(n, top):
         top[0] = maximum(splat(z, o), top[0])
     # the lanes behind the n-th become any number, which no sum takes in
-    for i in each(n_vectors, step=L):
+    for i in each_padded(z, n):
         store(z, i, exp(load(z, i) - top[0]))
     for o in each(n, sum_of_e):
         sum_of_e[0] = sum_of_e[0] + splat(z, o)
     # a division, as on panels: a product with the inverse would round twice
-    for i in each(n_vectors, step=L):
+    for i in each_padded(z, n):
         store(z, i, load(z, i) / sum_of_e[0])
 
 
@@ -232,8 +226,7 @@ def _softmax_delta(D, A, slopes, weight, number, n, width):
     """Overwrite D (n, width) by the full Jacobian's product: ``delta = a * (d - sum(d a))``, column
     by column.
     """
-    L = lanes_of(D)
-    for b in each(width // L, step=L):
+    for b in each_vector(D, width):
         w = load(weight, b)
         # the inner product of d and a: each output depends on each z, so delta of one takes in
         # all d
@@ -248,12 +241,11 @@ def _softmax_delta(D, A, slopes, weight, number, n, width):
 @outlined
 def _row_softmax_delta(d, a, weight, n):
     """Overwrite a single row d (n to the end of its vector,) like `_softmax_delta`."""
-    L = lanes_of(d)
     w = load(weight, 0)
     inner = [zero(d)]
     for o in each(n, inner):
         inner[0] = fma(splat(d, o), splat(a, o), inner[0])
-    for i in each(ceil_div(n, L), step=L):
+    for i in each_padded(d, n):
         store(d, i, flush(load(a, i) * (load(d, i) - inner[0]), w))
 
 
@@ -272,18 +264,16 @@ def custom_panel(formula):
     n_numbers = sum(name == "number" for name, *_ in formula.nodes)
 
     def panel(out, second, A, Y, weight, block, n, width):
-        L = lanes_of(A)
-        nothing = zero(A)
-        numbers = [like(nothing, double_of(get(block, 1 + k))) for k in range(n_numbers)]
+        numbers = [like(zero(A), double_of(get(block, 1 + k))) for k in range(n_numbers)]
         for o in each(n):
-            for b in each(width // L, step=L):
+            for b in each_vector(A, width):
                 i = o * width + b
                 w = load(weight, b)
                 inputs = {"a": load(A, i), "y": load(Y, i)} if is_loss else {"z": load(A, i)}
                 value, slope = calculate(formula, numbers.__getitem__, **inputs)
-                first = w * slope if is_loss else value
-                store(second, i, where_gt(w, nothing, value if is_loss else slope, nothing))
-                store(out, i, where_gt(w, nothing, first, nothing))
+                results = (value, w * slope) if is_loss else (slope, value)
+                for target, result in zip((second, out), results, strict=True):
+                    store(target, i, where_positive(w, result))
 
     return panel
 
@@ -323,12 +313,7 @@ def _custom_terms(formula, scratch, A, n, width):
 def _custom_loss(formula, scratch, A, n, width):
     """Do what `output_loss` says by the formula of a user."""
     _custom_terms(formula, scratch, A, n, width)
-    L = lanes_of(A)
-    s = [zero(A)]
-    for o in each(n, s):
-        for b in each(width // L, s, step=L):
-            s[0] = fma(load(scratch.weight, b), load(scratch.delta_below, o * width + b), s[0])
-    put(scratch.sum_of_l, 0, horizontal_sum(s[0]))
+    sum_terms(scratch, n, width)
 
 
 def _custom_row_loss(formula, scratch, a, n):
@@ -338,14 +323,20 @@ def _custom_row_loss(formula, scratch, a, n):
     _sum_of_row(scratch, load(scratch.weight, 0), n)
 
 
-_by_slope = _backward(ACTIVATIONS["silu"].backward)
+def _cases(functions, k, *arguments):
+    """Return the cases of a `switch`: {code: the k-th of its functions, with these arguments}."""
+    return {code: partial(each_of[k], *arguments) for code, each_of in functions.items()}
+
+
 _ACTIVATIONS = {
-    name: (_forward(line.forward), _backward(line.backward))
+    ACTIVATION_CODES[name]: (_forward(line.forward), _backward(line.backward))
     if line.function
     else (_softmax, _softmax_delta)
     for name, line in ACTIVATIONS.items()
 }
-_ACTIVATIONS[CustomActivation.name] = _activate_custom, _by_slope
+"""{code: the functions of `activate` and of `activation_delta`}"""
+_by_slope = _backward(ACTIVATIONS["silu"].backward)
+_ACTIVATIONS[ACTIVATION_CODES[CustomActivation.name]] = _activate_custom, _by_slope
 
 
 @outlined
@@ -356,14 +347,7 @@ def activate(Z, slopes, weight, number, n, width, code):
     Where the row weight is 0, a is 0, whatever z is; not for softmax, an output. `number` points to
     the bits of the activation's parameter.
     """
-    panels = Z, slopes, weight, number, n, width
-    switch(
-        code,
-        {
-            ACTIVATION_CODES[name]: partial(forward, *panels)
-            for name, (forward, _) in _ACTIVATIONS.items()
-        },
-    )
+    switch(code, _cases(_ACTIVATIONS, 0, Z, slopes, weight, number, n, width))
 
 
 @traced
@@ -390,8 +374,8 @@ def numbers_of_row(activation):
     def each_number(z, n, *numbers):
         for o in each(n):
             x = load(z, o)
-            own = dict(zip(names_of(line.value), (like(x, y) for y in numbers), strict=True))
-            (a,) = calculate(formula, partial(like, x), z=x, **own)
+            parameters = dict(zip(names_of(line.value), (like(x, y) for y in numbers), strict=True))
+            (a,) = calculate(formula, partial(like, x), z=x, **parameters)
             store(z, o, a)
 
     return each_number
@@ -402,14 +386,7 @@ def activation_delta(D, A, slopes, weight, number, n, width, code):
     """Overwrite d = dL/da by delta = d f'(z) on the panel D (n, width); A and `slopes` (n, width)
     are `activate`'s.
     """
-    panels = D, A, slopes, weight, number, n, width
-    switch(
-        code,
-        {
-            ACTIVATION_CODES[name]: partial(back, *panels)
-            for name, (_, back) in _ACTIVATIONS.items()
-        },
-    )
+    switch(code, _cases(_ACTIVATIONS, 1, D, A, slopes, weight, number, n, width))
 
 
 @traced
@@ -433,7 +410,8 @@ def _loss(formula, names=()):
 
     The formula takes the numbers of these names besides. The first and the last function add up
     ``w l`` in one chain of fma per row of the batch, in the order of the outputs. A row of weight 0
-    adds nothing and gets a derivative of 0, whatever it holds.
+    adds nothing and gets a derivative of 0, whatever it holds. Their first argument, the block of a
+    user's formula, is that of `_custom_loss` and its kin.
     """
 
     def numbers_at(scratch, read, n, o):
@@ -443,45 +421,40 @@ def _loss(formula, names=()):
 
     def loss_of(scratch, A, i, w, numbers):
         """Write ``w dl/da`` of the vector at i to `scratch.delta`, and return its l."""
-        # Both by selection: what a row of weight 0 holds may be NaN, and 0 times NaN is NaN.
         a = load(A, i)
         y = load(scratch.targets, i)
-        nothing = zero(scratch.delta)
-        own = dict(zip(names, numbers, strict=True))
-        value, derivative = calculate(formula, partial(like, a), a=a, y=y, **own)
-        store(scratch.delta, i, where_gt(w, nothing, w * derivative, nothing))
-        return where_gt(w, nothing, value, nothing)
+        parameters = dict(zip(names, numbers, strict=True))
+        value, derivative = calculate(formula, partial(like, a), a=a, y=y, **parameters)
+        # what a row of weight 0 holds may be NaN
+        store(scratch.delta, i, where_positive(w, w * derivative))
+        return where_positive(w, value)
 
     @traced
-    def panel(scratch, A, n, width):
-        L = lanes_of(A)
+    def panel(_, scratch, A, n, width):
         s = [zero(A)]
         for o in each(n, s):
             numbers = numbers_at(scratch, splat, n, o)
-            for b in each(width // L, s, step=L):
+            for b in each_vector(A, width, s):
                 w = load(scratch.weight, b)
                 s[0] = fma(w, loss_of(scratch, A, o * width + b, w, numbers), s[0])
         put(scratch.sum_of_l, 0, horizontal_sum(s[0]))  # one row a lane, so this adds up the rows
 
     @traced
-    def terms(scratch, A, n, width):
-        L = lanes_of(A)
+    def terms(_, scratch, A, n, width):
         for o in each(n):
             numbers = numbers_at(scratch, splat, n, o)
-            for b in each(width // L, step=L):
+            for b in each_vector(A, width):
                 i = o * width + b
-                store(
-                    scratch.delta_below, i, loss_of(scratch, A, i, load(scratch.weight, b), numbers)
-                )
+                w = load(scratch.weight, b)
+                store(scratch.delta_below, i, loss_of(scratch, A, i, w, numbers))
 
     @traced
-    def single(scratch, a, n):
-        L = lanes_of(a)
+    def single(_, scratch, a, n):
         w = load(scratch.weight, 0)
         # Its outputs lie side by side: each l is written to memory before they are added up one by
         # one.
         terms = scratch.delta_below  # free until backward, and as long as the outputs
-        for i in each(ceil_div(n, L), step=L):
+        for i in each_padded(a, n):
             store(terms, i, loss_of(scratch, a, i, w, numbers_at(scratch, load, n, i)))
         _sum_of_row(scratch, w, n)
 
@@ -514,12 +487,14 @@ _LOSSES = {
     else _loss(line.recording, names_of(line.value))
     for name, line in LOSSES.items()
 }
+"""{code: the functions of `output_loss`, of `output_terms` and of `row_loss`}"""
 _LOSSES[MATCHED_POISSON] = _loss(formula_of(("a", "y"), LOSSES["poisson"].function, operator.sub))
 for name, code in SMOOTHED.items():
     _LOSSES[code] = _loss(LOSSES[name].recording, names_of(LOSSES[name].value))
+_LOSSES[CUSTOM_LOSS] = _custom_loss, _custom_terms, _custom_row_loss
 
 
-squared_error, *_ = _LOSSES[LOSS_CODES["squared_error"]]
+squared_error = partial(_LOSSES[LOSS_CODES["squared_error"]][0], None)
 """The function of panels of the squared error, for those who know no other."""
 
 
@@ -530,8 +505,7 @@ def output_loss(loss, formula, scratch, A, n, width):
 
     Where loss and output are matched, it is delta itself. `formula` is `Model.loss_formula`.
     """
-    cases = {code: partial(panel, scratch, A, n, width) for code, (panel, *_) in _LOSSES.items()}
-    switch(loss, cases | {CUSTOM_LOSS: partial(_custom_loss, formula, scratch, A, n, width)})
+    switch(loss, _cases(_LOSSES, 0, formula, scratch, A, n, width))
 
 
 @outlined
@@ -539,24 +513,23 @@ def output_terms(loss, formula, scratch, A, n, width):
     """Write each l of a thread's columns to `scratch.delta_below`, and dL/da, as `output_loss`
     does: A (n, width).
     """
-    cases = {code: partial(terms, scratch, A, n, width) for code, (_, terms, _) in _LOSSES.items()}
-    switch(loss, cases | {CUSTOM_LOSS: partial(_custom_terms, formula, scratch, A, n, width)})
+    switch(loss, _cases(_LOSSES, 1, formula, scratch, A, n, width))
 
 
 @traced
-def sum_terms(scratch, n, width, columns):
+def sum_terms(scratch, n, width, columns=None):
     """Write a block's loss to `scratch.sum_of_l`: the sum of the l of all its columns, in the order
     of `output_loss`.
 
     `columns(*kept)` iterates over the threads' columns: (the first of them, how many), in all
-    `width`.
+    `width`. Without it, all are one panel's.
     """
     s = [zero(scratch.weight)]
     for lane in each_lane(scratch.weight, width, s):
         for o in each(n, s):
             # The threads' columns in a row are those of one panel, in this order; so the lanes add
             # up the same terms.
-            for first, count in columns(s):
+            for first, count in columns(s) if columns else [(0, width)]:
                 weight = offset(scratch.weight, first)
                 terms = offset(scratch.delta_below, first * n + o * count)
                 for b in lane(count, s):
@@ -569,5 +542,4 @@ def row_loss(loss, formula, scratch, a, n):
     """Write a single row's loss and dL/da, as `output_loss` does: of the outputs a (n to the end of
     its vector,).
     """
-    cases = {code: partial(single, scratch, a, n) for code, (*_, single) in _LOSSES.items()}
-    switch(loss, cases | {CUSTOM_LOSS: partial(_custom_row_loss, formula, scratch, a, n)})
+    switch(loss, _cases(_LOSSES, 2, formula, scratch, a, n))

@@ -15,7 +15,15 @@ from fastnn.compiler.loader import IN_PYTHON, load_kernel, prepared
 from fastnn.compiler.program import symbol
 from fastnn.fused.guard import check
 from fastnn.fused.layout import LAYER_FIELDS, TableWeights, Weights, describe
-from fastnn.memory import ALIGNMENT, READABLE, WRITEABLE, aligned_zeros, ceil_div, padded_size
+from fastnn.memory import (
+    ALIGNMENT,
+    READABLE,
+    WRITEABLE,
+    aligned_zeros,
+    ceil_div,
+    padded_size,
+    vector_lanes,
+)
 
 STACK = 2**16
 """Bytes of the stack that a call may take: threads have little of it, and whoever overruns theirs
@@ -55,7 +63,8 @@ class RowFunction(FirstClass):
         self.n_inputs = weights.n_inputs
         self.n_outputs = weights.n_outputs
         self.dtype = dtype
-        self._x, self._out = (self.n_inputs,), (self.n_outputs,)
+        self._x = (self.n_inputs,)
+        self._out = (self.n_outputs,)
         for array in weights:
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
@@ -148,7 +157,7 @@ class Function(RowFunction):
     """
 
     def __init__(self, network, params, jacobian=False):
-        lanes = ALIGNMENT // params.dtype.itemsize
+        lanes = vector_lanes(params.dtype)
         n_written = network.n_outputs
         n_delta = 0
         if jacobian:
@@ -174,20 +183,24 @@ class TableFunction(RowFunction):
     def __init__(self, network, params, row):
         k = len(row.places)
         n_members = len(params)
-        lanes = ALIGNMENT // 8
-        width, n_targets = (ceil_div(n, lanes) * lanes for n in (k, network.n_outputs))
+        lanes = vector_lanes(np.dtype(np.float64))
+        width = ceil_div(k, lanes) * lanes
+        n_targets = ceil_div(network.n_outputs, lanes) * lanes
         n_bytes = 8 * (4 * width + n_targets) + params.itemsize * (network.n_inputs + 1)
         layers, output, n_scratch = _layers(network, params.dtype, n_bytes)
-        numbers = [(part, width) for part in (row.preparation, row.imputation)] + [
-            (row.targets, n_targets)
+        numbers = [
+            *(_in_rows(part, width) for part in (row.preparation, row.imputation)),
+            _in_rows(row.targets, n_targets),
+            row.steps,
+            *row.ramps,
+            np.zeros(1),
         ]
-        numbers = [np.pad(part, ((0, 0), (0, to - part.shape[1]))).ravel() for part, to in numbers]
         params = np.concatenate([_padded(one) for one in params])
         places = np.concatenate([row.places, row.flags, row.ramped, [0]]).astype(np.int64)
         weights = TableWeights(
             layers,
             params,
-            np.concatenate([*numbers, row.steps, *row.ramps, np.zeros(1)]),
+            np.concatenate(numbers),
             places,
             n_layers=network.n_layers,
             n_inputs=row.n_columns,
@@ -218,7 +231,7 @@ def _layers(network, dtype, n_bytes, n_delta=0):
     ValueError
         For layers that are too large for the stack.
     """
-    lanes = ALIGNMENT // dtype.itemsize
+    lanes = vector_lanes(dtype)
     # Activations go from one of two places to the other, each as large as the largest layer that it
     # holds.
     n_vectors = [ceil_div(size, lanes) for size in network.sizes]
@@ -241,6 +254,11 @@ def _layers(network, dtype, n_bytes, n_delta=0):
     records[:, LAYER_FIELDS["input"]] = places[:-1]
     records[:, LAYER_FIELDS["output"]] = places[1:]
     return layers, int(places[-1]), n_scratch
+
+
+def _in_rows(numbers, width):
+    """Return the numbers (m, any) one row after another, each with zeros up to this width."""
+    return np.pad(numbers, ((0, 0), (0, width - numbers.shape[1]))).ravel()
 
 
 def _padded(params):

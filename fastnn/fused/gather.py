@@ -1,7 +1,7 @@
 """From the user's arrays to panels and back; `take` in `fastnn/reference.py`."""
 
 from fastnn.compiler.control import each
-from fastnn.compiler.lanes import transposed
+from fastnn.compiler.lanes import each_padded, each_rest, each_vector, transposed
 from fastnn.compiler.memory_ops import (
     gather,
     get,
@@ -14,9 +14,8 @@ from fastnn.compiler.memory_ops import (
     zero,
 )
 from fastnn.compiler.tracing import traced
-from fastnn.compiler.vectors import where_gt
+from fastnn.compiler.vectors import where_positive
 from fastnn.fused.matmul import transpose
-from fastnn.memory import ceil_div
 
 # blocks of features that rows are fetched ahead of their use: there are more of them than a CPU
 # follows
@@ -26,20 +25,16 @@ AHEAD = 4
 @traced
 def copy(target, source, n):
     """Copy `n` numbers, and read none beyond them: the user's array may end there."""
-    L = lanes_of(target)
-    whole = n // L
-    for i in each(whole, step=L):
+    for i in each_vector(target, n):
         store(target, i, load(source, i))
-    for k in each(n - whole * L):
-        i = whole * L + k
+    for i in each_rest(target, n):
         put(target, i, get(source, i))
 
 
 @traced
 def clear(row, n):
     """Fill a single row with zeros, to the end of its last vector."""
-    L = lanes_of(row)
-    for i in each(ceil_div(n, L), step=L):
+    for i in each_padded(row, n):
         store(row, i, zero(row))
 
 
@@ -52,23 +47,21 @@ def gather_panel(panel, source, offsets, weight, n_features, width):
     the user's X or Y.
     """
     L = lanes_of(panel)
-    for b in each(width // L, step=L):
-        used = load(weight, b)
-        nothing = zero(panel)
+    for b in each_vector(panel, width):
+        w = load(weight, b)
         start = offset(offsets, b)
         rows = [get(start, j) for j in range(L)]  # read once, for all features
         # A number at a time, a panel would be written all over; so square blocks are transposed in
         # registers.
-        for f in each(n_features // L, step=L):
+        for f in each_vector(panel, n_features):
             for row in rows:
                 prefetch(source, row + f + AHEAD * L)
             for j, x in enumerate(transposed([load(source, row + f) for row in rows])):
-                store(panel, (f + j) * width + b, where_gt(used, nothing, x, nothing))
+                store(panel, (f + j) * width + b, where_positive(w, x))
         # What is left, feature by feature: reading whole vectors might reach beyond the end of the
         # user's array.
-        for k in each(n_features - n_features // L * L):
-            f = n_features // L * L + k
-            store(panel, f * width + b, where_gt(used, nothing, gather(source, start, f), nothing))
+        for f in each_rest(panel, n_features):
+            store(panel, f * width + b, where_positive(w, gather(source, start, f)))
 
 
 @traced
@@ -88,12 +81,9 @@ def gather_each(panel, source, offsets, n_features, width):
 @traced
 def add_to(target, source, n):
     """Add `n` numbers to others, and read and write none beyond them."""
-    L = lanes_of(target)
-    whole = n // L
-    for i in each(whole, step=L):
+    for i in each_vector(target, n):
         store(target, i, load(target, i) + load(source, i))
-    for k in each(n - whole * L):
-        i = whole * L + k
+    for i in each_rest(target, n):
         put(target, i, get(target, i) + get(source, i))
 
 

@@ -56,19 +56,17 @@ def check_inputs(network, params, X):
     """Check the arguments of `predict`; right ones pass the first lines in a quarter of a
     microsecond.
     """
-    fits = (
+    if (
         type(X) is type(params) is np.ndarray
         and type(network) is Network
         and X.ndim == 2
         and params.ndim == 1
-    )
-    fits = (
-        fits
         and X.shape[1] == network.sizes[0]
         and params.size == network.n_params
         and params.dtype == X.dtype
-    )
-    if fits and X.dtype in FLOATS and X.flags.num & params.flags.num & READABLE == READABLE:
+        and X.dtype in FLOATS
+        and X.flags.num & params.flags.num & READABLE == READABLE
+    ):
         return
     # A memory map may still be right; what is wrong gets the message of one of these checks.
     dtype = working_dtype(network, X)
@@ -141,15 +139,20 @@ def check_state(network, optimizer, state, dtype):
         raise ValueError(
             f"the state has {shown(state.n_params)} parameters, the network {network.n_params}"
         )
-    # Rows may be longer than the padded parameters, but not shorter: kernels read and write whole
-    # vectors.
     one = (1,) if isinstance(state, StepStates) else ()
-    shape = getattr(state.storage, "shape", ())
-    width = max((padded_size(network.n_params, dtype), *shape[-1:]))
+    width = _width(state.storage, network, dtype)
     check_each(
         (state.storage, "storage", (*one, 1 + optimizer.n_slots, width), dtype, WRITEABLE),
         (state.beta_products, "beta_products", (*one, 2), FLOATS[0], WRITEABLE),
     )
+
+
+def _width(storage, network, dtype):
+    """Return the length of a row of a state: it may be longer than the padded parameters, but not
+    shorter, for kernels read and write whole vectors.
+    """
+    shape = getattr(storage, "shape", ())
+    return max((padded_size(network.n_params, dtype), *shape[-1:]))
 
 
 class StepNumbers(NamedTuple):
@@ -219,24 +222,26 @@ def check_group(tasks, which, state, steps, n_steps):
     first = tasks[0]
     m = np.size(which)
     dtype = _check_members(tasks)
-    width = max(np.shape(state.storage)[-1:], (padded_size(first.network.n_params, dtype),))[0]
-    check("storage", state.storage, (m, 1 + first.optimizer.n_slots, width), dtype, WRITEABLE)
-    check("beta_products", state.beta_products, (m, 2), FLOATS[0], WRITEABLE)
+    shape = (m, 1 + first.optimizer.n_slots, _width(state.storage, first.network, dtype))
+    check_each(
+        (state.storage, "storage", shape, dtype, WRITEABLE),
+        (state.beta_products, "beta_products", (m, 2), FLOATS[0], WRITEABLE),
+        (which, "which", (m,), INTEGERS, READABLE),
+        (n_steps, "n_steps", (m,), INTEGERS, READABLE),
+    )
     rows, start, _, learning_rate, loss = steps
     most = np.size(start)
-    check("which", which, (m,), INTEGERS)
-    check("n_steps", n_steps, (m,), INTEGERS)
     if m and (_greatest(which) >= len(tasks) or _greatest(n_steps) > most):
         raise ValueError(
             f"which must hold numbers of the {len(tasks)} tasks, from 0, and n_steps at most {most}"
         )
-    for name, array, size, flags in (
-        ("rows", rows, np.shape(rows)[-1:], READABLE),
-        ("learning_rate", learning_rate, (most,), READABLE),
-        ("loss", loss, (most,), WRITEABLE),
-    ):
-        n = 1 if len(array) == 1 and flags == READABLE else m
-        check(name, array, (n, *size), FLOATS[0] if name != "rows" else INTEGERS, flags)
+    n_orders = 1 if len(rows) == 1 else m
+    n_rates = 1 if len(learning_rate) == 1 else m
+    check_each(
+        (rows, "rows", (n_orders, *np.shape(rows)[-1:]), INTEGERS, READABLE),
+        (learning_rate, "learning_rate", (n_rates, most), FLOATS[0], READABLE),
+        (loss, "loss", (m, most), FLOATS[0], WRITEABLE),
+    )
     n_rows = min(len(task.data.X) for task in tasks)
     if rows.size and _greatest(rows.reshape(-1)) >= n_rows:
         raise ValueError(f"the steps take rows beyond the data's rows, 0 to {n_rows - 1}")
@@ -254,9 +259,7 @@ def _check_members(tasks):
             raise ValueError(
                 "the members of one call have the same network and the same kind of optimizer"
             )
-        if type(task.data.X) is not type(first.data.X) and SparseRows in map(
-            type, (task.data.X, first.data.X)
-        ):
+        if (type(task.data.X) is SparseRows) != (type(first.data.X) is SparseRows):
             raise ValueError("the members of one call have X as arrays, or all in CSR form")
         if check_data(task.network, task.data) != dtype:
             raise ValueError(
@@ -275,7 +278,7 @@ def _check_members(tasks):
 
 
 def check_rules(network, dtype, losses, n_steps, rules):
-    """Check what `end_epoch` reads and writes; no epoch has ended then."""
+    """Check what `end_epoch` reads and writes, and set `ended`: no epoch has."""
     m = len(n_steps)
     if len(rules.scored) not in (0, m) or not (0 <= rules.first < rules.per_epoch):
         raise ValueError(

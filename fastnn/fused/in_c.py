@@ -18,12 +18,18 @@ from fastnn.compiler.tracing import all_traced
 from fastnn.compiler.vectors import bit_or, like
 from fastnn.formulas import text
 from fastnn.fused import blocks, layout, propagation
-from fastnn.fused.dense import each_layer, layer_at, row_backward_layer, row_bias_gradient_at
+from fastnn.fused.dense import (
+    each_layer,
+    layer_at,
+    output_layer,
+    row_backward_layer,
+    row_bias_gradient_at,
+)
 from fastnn.fused.evaluate import write_jacobian
 from fastnn.fused.formulas import numbers_of_row
 from fastnn.fused.gather import copy
 from fastnn.fused.matmul import Strided, row_product
-from fastnn.fused.updates import Constants, State, row_gradient, update_of
+from fastnn.fused.updates import UPDATES, Constants, State, row_gradient
 from fastnn.losses import ACTIVATIONS, line_of
 from fastnn.network import Network
 from fastnn.optimizers import Optimizer
@@ -96,7 +102,7 @@ class Passes:
         self.array = types.CPointer(from_dtype(dtype))
         self.model = layout.describe(network, dtype, 1)
         self.functions: list[CFunction] = []
-        last = layer_at(self.model, network.n_layers - 1)
+        last = output_layer(self.model)
         n = int(last.output) + network.n_outputs
         needs_z = any(line_of(given, ACTIVATIONS).needs_z for given in network.activations)
         self.sizes = Sizes(n, n if needs_z else 1, 0, int(last.output))
@@ -146,8 +152,8 @@ class Passes:
     def _model_in(self, near):
         """Return the network in numbers for the code that `near` is in."""
         layers = Values(near, types.CPointer(types.int64), enumerate(self.model.layers.tolist()))
-        (n_outputs,) = all_traced(near, [self.model.n_outputs])
-        return self.model._replace(layers=layers, n_outputs=n_outputs)
+        n_inputs, n_outputs = all_traced(near, [self.model.n_inputs, self.model.n_outputs])
+        return self.model._replace(layers=layers, n_inputs=n_inputs, n_outputs=n_outputs)
 
     def _scratch(self, a, s, **others):
         weight = Values(a, self.array, {0: 1.0})
@@ -156,23 +162,23 @@ class Passes:
 
     def _forward(self, x, p, a, s):
         model = self._model_in(a)
-        copy(a, x, layer_at(model, 0).fan_in)
+        copy(a, x, model.n_inputs)
         propagation.forward(self._scratch(a, s), model, p, p, 1, 1)
 
     def _derivatives(self, p, a, s, d, jacobian):
         model = self._model_in(a)
-        sizes = model.n_outputs, layer_at(model, 0).fan_in
+        sizes = model.n_outputs, model.n_inputs
         second = offset(d, max(self.network.sizes))
         write_jacobian(jacobian, model, sizes, self._scratch(a, s), p, d, second)
 
     def _backward(self, y, p, a, s, d, terms, total, shape):
         model = self._model_in(a)
-        top = self._deltas_at(d, layer_at(model, model.n_layers - 1).output)
+        top = self._deltas_at(d, output_layer(model).output)
         own = {"targets": y, "delta": top, "delta_below": terms, "sum_of_l": total}
         scratch = self._scratch(a, s, loss_numbers=shape, **own)
         propagation.output_delta(scratch, model, 1, 1)
-        for k in range(model.n_layers - 1):
-            layer = layer_at(model, model.n_layers - 1 - k)
+        for l in range(model.n_layers - 1, 0, -1):
+            layer = layer_at(model, l)
             delta = self._deltas_at(d, layer.output)
             below = self._deltas_at(d, layer.input)
             row_backward_layer(layer, scratch, p, delta, below)
@@ -182,8 +188,8 @@ class Passes:
         of the parameter; `visit` changes the list `wrong`.
         """
         constants = Constants(Values(a, self.array, enumerate(self.constants.tolist())))
-        one, nothing = like(zero(a), 1.0), zero(a)
-        has_own, times_bias = self.network.bias == "vector", self.model.times_bias
+        one = like(zero(a), 1.0)
+        has_own = self.network.bias == "vector"
         for l, layer in each_layer(self._model_in(a)):
             inputs = offset(a, layer.input)
             deltas = self._deltas_at(d, layer.output)
@@ -196,8 +202,10 @@ class Passes:
             n_bias = layer.fan_out if has_own else self.network.layers[l].n_bias
             for i in each(n_bias, wrong):
                 b = offset(p, layer.bias)
-                g = row_bias_gradient_at(i, has_own, layer.fan_out, deltas, b, times_bias)
-                visit(layer.bias + i, nothing, lambda p, g=g: g)
+                g = row_bias_gradient_at(
+                    i, has_own, layer.fan_out, deltas, b, self.model.times_bias
+                )
+                visit(layer.bias + i, zero(a), lambda p, g=g: g)
 
     def _check(self, p, a, d, flag):
         wrong = [load(flag, 0)]
@@ -210,12 +218,14 @@ class Passes:
         store(flag, 0, wrong[0])
 
     def _update(self, p, beta_products, a, d, flag):
-        wrong, numbers = [load(flag, 0)], Values(a, self.array, enumerate(self.constants.tolist()))
+        wrong = [load(flag, 0)]
+        numbers = Values(a, self.array, enumerate(self.constants.tolist()))
         function = getattr(blocks.set_step_constants, "py_func", blocks.set_step_constants)
         scratch = SimpleNamespace(update_constants=numbers)
         function(scratch, self.spec, beta_products, self.rate, 1.0)
         state = State(p, self.network.n_params, numbers, flag)
-        constants, update = Constants(numbers), update_of(self.spec.code)
+        constants = Constants(numbers)
+        update = UPDATES[self.spec.code]
 
         def visit(i, is_weight, gradient_of):
             update.step(state, constants, i, is_weight, gradient_of, wrong)

@@ -6,19 +6,19 @@ are traced for such numbers once more: the same orders of sums, the same bits. S
 the kind of optimizer are common; each network has its own parameters, constants, learning rates,
 order of rows and loss.
 
-Ordinary Numba code, see `kernels.py`. What it reads and writes as numbers of many is there lane by
-lane as well, as plain numbers.
+Ordinary Numba code, see `kernels.py`. Buffers are there twice: lane by lane as plain numbers, and
+with "wide" before their names as numbers of many.
 """
 
 import math
 
-from fastnn.compiler.calls import unpack, unpack_many
+from fastnn.compiler.calls import as_many, entry
 from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
-from fastnn.compiler.tracing import cpu_has, entry, inlined
+from fastnn.compiler.tracing import cpu_has, inlined
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
-from fastnn.fused.blocks import FAN_IN, set_step_constants
+from fastnn.fused.blocks import set_step_constants
 from fastnn.fused.epoch_ends import count_right, decide
 from fastnn.fused.gather import gather_each
 from fastnn.fused.layout import (
@@ -48,40 +48,49 @@ def gather_blocks(workspace, X, Y, firsts, rows, n):
     """Gather a block of `n` rows of each network, the next ones of `rows` from its own of `firsts`
     (N,) on.
     """
-    scratch, numbers, model = workspace
-    n_inputs = get(model.layers, FAN_IN)
-    n_outputs = model.n_outputs
+    scratch, wide_scratch, model = workspace
     N = lanes_of(X)
     for b in range(n):
-        put(numbers.weight, b, 1.0)
+        put(wide_scratch.weight, b, 1.0)
         for j in range(N):
             row = get(rows, b + get(firsts, j))
-            put(scratch.rows_of_X, b * N + j, row * n_inputs)
-            put(scratch.rows_of_Y, b * N + j, row * n_outputs)
+            put(scratch.rows_of_X, b * N + j, row * model.n_inputs)
+            put(scratch.rows_of_Y, b * N + j, row * model.n_outputs)
     if n <= N:  # a small layer's gradient may be made within its update, which reads these
-        propagation.add_rows_of_ones(numbers, model, n)
-    gather_each(scratch.activations, X, scratch.rows_of_X, n_inputs, n)
-    gather_each(scratch.targets, Y, scratch.rows_of_Y, n_outputs, n)
+        propagation.add_rows_of_ones(wide_scratch, model, n)
+    gather_each(scratch.activations, X, scratch.rows_of_X, model.n_inputs, n)
+    gather_each(scratch.targets, Y, scratch.rows_of_Y, model.n_outputs, n)
 
 
 @inlined
-def take_in(scratch, lanes, members, own, n_params, N):
-    """Copy the states and constants of the members `own` (N,) to the lanes."""
+def to_lane(numbers_of_many, j, N, numbers, n):
+    """Copy `n` numbers of a member to lane j."""
+    for k in range(n):
+        put(numbers_of_many, k * N + j, get(numbers, k))
+
+
+@inlined
+def from_lane(numbers_of_many, j, N, numbers, n):
+    """Copy `n` numbers of lane j to its member."""
+    for k in range(n):
+        put(numbers, k, get(numbers_of_many, k * N + j))
+
+
+@inlined
+def take_in(scratch, lanes, members, group, n_params, N):
+    """Copy the states and constants of the members `group` (N,) to the lanes."""
     for j in range(N):
-        m = get(own, j)
+        m = get(group, j)
         put(lanes.penalty, j, get(members.penalty, m))
         put(lanes.first_row, j, m * members.row_step)
         put(lanes.first_rate, j, m * members.rate_step)
-        put(lanes.first_loss, j, m * members.most)
         put(lanes.first_scored, j, m * members.scored_step)
-        for k in range(N_CONSTANTS):
-            put(scratch.update_constants, k * N + j, get(members.constants, m * N_CONSTANTS + k))
-        for k in range(2):
-            put(lanes.beta_products, k * N + j, get(members.beta_products, 2 * m + k))
+        constants = offset(members.constants, m * N_CONSTANTS)
+        to_lane(scratch.update_constants, j, N, constants, N_CONSTANTS)
+        to_lane(lanes.beta_products, j, N, offset(members.beta_products, 2 * m), 2)
         for v in range(members.n_vectors):
-            state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
-            for i in range(n_params):
-                put(lanes.vectors, (v * n_params + i) * N + j, get(state, i))
+            vector = offset(members.storage, (m * members.n_vectors + v) * members.stride)
+            to_lane(offset(lanes.vectors, v * n_params * N), j, N, vector, n_params)
 
 
 @inlined
@@ -95,49 +104,50 @@ def runs(members, m, s):
 @inlined
 def give_back(lanes, members, m, j, n_params, N):
     """Copy the state of lane `j` to its member `m`, after a step that was good."""
-    for k in range(2):
-        put(members.beta_products, 2 * m + k, get(lanes.beta_products, k * N + j))
+    from_lane(lanes.beta_products, j, N, offset(members.beta_products, 2 * m), 2)
     for v in range(members.n_vectors):
-        state = offset(members.storage, (m * members.n_vectors + v) * members.stride)
-        for i in range(n_params):
-            put(state, i, get(lanes.vectors, (v * n_params + i) * N + j))
+        vector = offset(members.storage, (m * members.n_vectors + v) * members.stride)
+        from_lane(offset(lanes.vectors, v * n_params * N), j, N, vector, n_params)
 
 
 @inlined
-def penalties(numbers, own_numbers, model, largest):
+def penalties(wide_scratch, wide_lanes, model, largest):
     """Return each network's penalty, in float64, as `blocks.penalty` does one; the `largest`
     strength may be 0.
     """
-    nothing = zero(own_numbers.penalty)
+    nothing = zero(wide_lanes.penalty)
     if largest == 0:
         return nothing
-    square_weights(numbers, model, own_numbers.vectors)
-    strength = get(own_numbers.penalty, 0)
-    return where_gt(strength, nothing, strength / 2 * in_double(get(numbers.squares, 0)), nothing)
+    square_weights(wide_scratch, model, wide_lanes.vectors)
+    strength = get(wide_lanes.penalty, 0)
+    return where_gt(
+        strength, nothing, strength / 2 * in_double(get(wide_scratch.squares, 0)), nothing
+    )
 
 
 @inlined
-def note_losses(scratch, lanes, steps, members, own, s, N):
+def note_losses(scratch, lanes, steps, members, group, s, N):
     """Write the losses of step s, and the step as its number of good ones for each member that
     diverges in it.
     """
     for j in range(N):
-        if runs(members, get(own, j), s):
-            put(steps.loss, s + get(lanes.first_loss, j), get(lanes.loss, j))
+        m = get(group, j)
+        if runs(members, m, s):
+            put(steps.loss, m * members.most + s, get(lanes.loss, j))
     losses = load(scratch.sum_of_l, 0)
     if horizontal_sum(losses - losses + load(scratch.nan_flag, 0)) != 0:  # one is NaN
         for j in range(N):
             is_good = math.isfinite(get(scratch.sum_of_l, j)) and get(scratch.nan_flag, j) == 0
-            if not is_good and runs(members, get(own, j), s):
-                put(members.good, get(own, j), s)
+            if not is_good and runs(members, get(group, j), s):
+                put(members.good, get(group, j), s)
 
 
 @inlined
-def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
+def take_step(workspace, spec, data, steps, lanes, wide_lanes, s, gathered):
     """Do step `s` of all networks, and write its losses; return the step whose rows are in the
     panels, or -1.
     """
-    _, numbers, model = workspace
+    _, wide_scratch, model = workspace
     first = get(steps.start, s)
     stop = get(steps.stop, s)
     divisor = float(stop - first) if model.mean else 1.0
@@ -145,8 +155,8 @@ def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
     gather_each(
         lanes.rate, offset(steps.learning_rate, s), lanes.first_rate, 1, N // lanes_of(lanes.rate)
     )
-    sums_of_losses = penalties(numbers, own_numbers, model, spec.penalty)
-    store(numbers.nan_flag, 0, zero(numbers.nan_flag))
+    sums_of_losses = penalties(wide_scratch, wide_lanes, model, spec.penalty)
+    store(wide_scratch.nan_flag, 0, zero(wide_scratch.nan_flag))
     begin = first
     while begin < stop:
         n = min(model.block, stop - begin)
@@ -155,35 +165,44 @@ def take_step(workspace, spec, data, steps, lanes, own_numbers, s, gathered):
             gathered = s if n == stop - first else -1
         learning = begin + n == stop
         if learning:
-            rate = get(own_numbers.rate, 0)
-            products = own_numbers.beta_products
-            set_step_constants(numbers, spec, products, rate, divisor)
-        propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
-        propagation.output_delta(numbers, model, n, n)
-        sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
+            rate = get(wide_lanes.rate, 0)
+            products = wide_lanes.beta_products
+            set_step_constants(wide_scratch, spec, products, rate, divisor)
+        propagation.forward(wide_scratch, model, wide_lanes.vectors, wide_lanes.vectors, n, n)
+        propagation.output_delta(wide_scratch, model, n, n)
+        sums_of_losses = sums_of_losses + in_double(get(wide_scratch.sum_of_l, 0))
         propagation.backward(
-            numbers, model, spec, data, own_numbers.vectors, n, n, begin == first, learning, False
+            wide_scratch,
+            model,
+            spec,
+            data,
+            wide_lanes.vectors,
+            n,
+            n,
+            begin == first,
+            learning,
+            False,
         )
         begin += n
-    put(own_numbers.loss, 0, sums_of_losses / divisor)
-    put(numbers.sum_of_l, 0, sums_of_losses)
+    put(wide_lanes.loss, 0, sums_of_losses / divisor)
+    put(wide_scratch.sum_of_l, 0, sums_of_losses)
     return gathered
 
 
 @inlined
-def score(workspace, own_numbers, members, lanes, own, epochs, penalty, is_gathered):
+def score(workspace, wide_lanes, members, lanes, group, epochs, penalty, is_gathered):
     """Write the loss of each network's scored rows to `lanes.loss`, as `loss_and_gradient` returns
     it. To call that for one network after the other took 2.6 times as long as training without
     validation; this takes 1.5.
 
     Where labels are scored, write how many are right to `lanes.right`.
     """
-    scratch, numbers, model = workspace
+    scratch, wide_scratch, model = workspace
     n_rows = epochs.n_rows
     n_outputs = epochs.n_outputs
     N = lanes_of(members.scored_X)
     output = get(model.layers, (model.n_layers - 1) * N_FIELDS + OUTPUT)
-    sums_of_losses = penalties(numbers, own_numbers, model, penalty)
+    sums_of_losses = penalties(wide_scratch, wide_lanes, model, penalty)
     for begin in range(0, n_rows, members.scored_block):
         n = min(members.scored_block, n_rows - begin)
         if not (is_gathered and n == n_rows):
@@ -191,30 +210,30 @@ def score(workspace, own_numbers, members, lanes, own, epochs, penalty, is_gathe
             gather_blocks(
                 workspace, members.scored_X, members.scored_Y, lanes.first_scored, rows, n
             )
-        propagation.forward(numbers, model, own_numbers.vectors, own_numbers.vectors, n, n)
+        propagation.forward(wide_scratch, model, wide_lanes.vectors, wide_lanes.vectors, n, n)
         for j in range(N if epochs.scored > 0 else 0):
             of_outputs = offset(scratch.activations, output * n * N + j)
             labels = offset(
-                epochs.labels, get(own, j) * epochs.n_labels + begin * (epochs.n_labels // n_rows)
+                epochs.labels, get(group, j) * epochs.n_labels + begin * (epochs.n_labels // n_rows)
             )
             right = count_right(of_outputs, labels, n, n_outputs, epochs.exclusive, N, n * N)
             put(lanes.right, j, right + (get(lanes.right, j) if begin > 0 else 0))
-        propagation.output_delta(numbers, model, n, n)
-        sums_of_losses = sums_of_losses + in_double(get(numbers.sum_of_l, 0))
-    put(own_numbers.loss, 0, sums_of_losses / (float(n_rows) if model.mean else 1.0))
+        propagation.output_delta(wide_scratch, model, n, n)
+        sums_of_losses = sums_of_losses + in_double(get(wide_scratch.sum_of_l, 0))
+    put(wide_lanes.loss, 0, sums_of_losses / (float(n_rows) if model.mean else 1.0))
 
 
 @inlined
-def end_epochs(lanes, members, own, epochs, s, n_params, N):
+def end_epochs(lanes, members, group, epochs, s, n_params, N):
     """Decide for each member that has ended an epoch with step `s`; return how many go on.
 
     Those whose rules fire are given their states.
     """
     n_left = 0
     for j in range(N):
-        m = get(own, j)
+        m = get(group, j)
         # the last one may be there several times
-        if runs(members, m, s) and (j == 0 or m != get(own, j - 1)):
+        if runs(members, m, s) and (j == 0 or m != get(group, j - 1)):
             fired = decide(
                 epochs, m, get(lanes.loss, j), get(lanes.right, j), offset(lanes.vectors, j), N
             )
@@ -253,45 +272,36 @@ def train_in_lanes(
     so they do when a member's rule fires. At the ends of epochs the scored rows of all networks are
     scored at once, in buffers of their own, `scoring`.
     """
-    numbers = unpack_many(scratch)
-    own_numbers = unpack_many(lanes)
-    scoring_numbers = unpack_many(scoring)
-    scratch = unpack(scratch)
-    model = unpack(model)
-    spec = unpack(spec)
-    data = unpack(data)
-    steps = unpack(steps)
-    members = unpack(members)
-    lanes = unpack(lanes)
-    scoring = unpack(scoring)
-    epochs = unpack(epochs)
-    training = (scratch, numbers, model)
-    scored = (scoring, scoring_numbers, model)
+    wide_scratch = as_many(scratch)
+    wide_lanes = as_many(lanes)
+    wide_scoring = as_many(scoring)
+    training = (scratch, wide_scratch, model)
+    scored = (scoring, wide_scoring, model)
     N = lanes_of(data.X)
     n_params = spec.stride
     for g in range(members.n_groups):
-        own = offset(members.order, g * N)
+        group = offset(members.order, g * N)
         running = N
         gathered = -1
         next_end = members.first + epochs.per_epoch
         is_scored = False
-        take_in(scratch, lanes, members, own, n_params, N)
+        take_in(scratch, lanes, members, group, n_params, N)
         # the first has the most
-        for s in range(members.first, min(members.stop, get(members.n_steps, get(own, 0)))):
-            gathered = take_step(training, spec, data, steps, lanes, own_numbers, s, gathered)
-            note_losses(scratch, lanes, steps, members, own, s, N)
+        for s in range(members.first, min(members.stop, get(members.n_steps, get(group, 0)))):
+            gathered = take_step(training, spec, data, steps, lanes, wide_lanes, s, gathered)
+            note_losses(scratch, lanes, steps, members, group, s, N)
             is_last = s + 1 == members.stop
-            while running > 0 and get(members.n_steps, get(own, running - 1)) == s + 1:
+            while running > 0 and get(members.n_steps, get(group, running - 1)) == s + 1:
                 running = running - 1
                 is_last = True
             for j in range(N if is_last else 0):
-                if runs(members, get(own, j), s):
-                    give_back(lanes, members, get(own, j), j, n_params, N)
+                if runs(members, get(group, j), s):
+                    give_back(lanes, members, get(group, j), j, n_params, N)
             if s + 1 == next_end:
                 if epochs.n_rows > 0:
                     penalty = spec.penalty if members.penalizes else 0.0
-                    score(scored, own_numbers, members, lanes, own, epochs, penalty, is_scored)
+                    score(scored, wide_lanes, members, lanes, group, epochs, penalty, is_scored)
                 next_end = next_end + epochs.per_epoch
                 is_scored = True
-                if end_epochs(lanes, members, own, epochs, s, n_params, N) == 0:
+                if end_epochs(lanes, members, group, epochs, s, n_params, N) == 0:
                     break

@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.calls import caller, unpack
+from fastnn.compiler.calls import caller, entry, unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
-from fastnn.compiler.tracing import entry, inlined
+from fastnn.compiler.tracing import inlined
 from fastnn.fused import blocks, formulas, layout, propagation
 from fastnn.fused.custom import Source
 from fastnn.fused.epoch_ends import (  # noqa: F401  entry points of this module, too
@@ -25,7 +25,6 @@ from fastnn.fused.epoch_ends import (  # noqa: F401  entry points of this module
 )
 from fastnn.fused.evaluate import evaluate_objects, evaluate_table_objects
 from fastnn.fused.formulas import custom_panel  # noqa: F401  for kernels in plain Python
-from fastnn.fused.gather import gather_panel
 from fastnn.fused.in_lanes import most_numbers, train_in_lanes  # noqa: F401
 from fastnn.fused.layout import (
     ALPHA,
@@ -55,14 +54,6 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
     order. A step whose loss or parameters are not finite ends the call, as does an epoch whose end
     asks for it; a batch whose weights sum to 0 changes nothing.
     """
-    vectors = unpack(vectors)
-    beta_products = unpack(beta_products)
-    scratch = unpack(scratch)
-    model = unpack(model)
-    spec = unpack(spec)
-    data = unpack(data)
-    steps = unpack(steps)
-    ends = unpack(ends)
     # the step whose only block is still in the panels
     gathered = -1
     width = 0
@@ -98,12 +89,7 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
                 blocks.set_step_constants(
                     scratch, spec, beta_products, get(steps.learning_rate, s), divisor
                 )
-            propagation.forward_rows(
-                scratch, model, data.X, data.indices, vectors, vectors, width, n
-            )
-            propagation.output_delta(scratch, model, width, n)
-            # In Python, a float32 would make the sum of blocks one.
-            sum_of_losses += float(get(scratch.sum_of_l, 0))
+            sum_of_losses += blocks.block_loss(scratch, model, data, vectors, width, n)
             # Then a single row's gradient is used as it is made; a product with 1 would cost
             # time, though no bit.
             is_final = (
@@ -147,14 +133,6 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
     The gradient of the whole batch is made as `loss_and_gradient` does it, and updates all
     parameters in one go; of a sequential optimizer, layer by layer.
     """
-    vectors = unpack(vectors)
-    beta_products = unpack(beta_products)
-    scratch = unpack(scratch)
-    model = unpack(model)
-    spec = unpack(spec)
-    data = unpack(data)
-    steps = unpack(steps)
-    ends = unpack(ends)
     end = first_end(ends)
     for s in range(n_steps):
         first = get(steps.start, s)
@@ -184,7 +162,7 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
 @entry
 def custom(z: NDArray, block: Ints, n: int, source: Source) -> None:
     """Compile the code of a formula, which kernels call by a block, see `custom.py`."""
-    formulas.custom_code(unpack(z), unpack(block), n, unpack(source))
+    formulas.custom_code(z, block, n, source)
 
 
 call_train_steps = caller(layout.Training)
@@ -201,10 +179,6 @@ def train_members(
     `arguments` (n_members, N_TRAINING) is the `Training` of a member. A row of `constants`
     (n_members, N_CONSTANTS) goes to `scratch.update_constants` before.
     """
-    good = unpack(good)
-    arguments = unpack(arguments)
-    constants = unpack(constants)
-    scratch = unpack(scratch)
     for m in range(n_members):
         # A single training finds the constants of its formulas in the workspace, which the members
         # share.
@@ -229,14 +203,9 @@ def loss_and_gradient(
 
     `mode` is `layout.WITH_GRADIENT` or `layout.SAME_ROWS`, both or none.
     """
-    scratch = unpack(scratch)
-    model = unpack(model)
-    spec = unpack(spec)
-    data = unpack(data)
-    rows = unpack(rows)
     # The user's array ends with its last number; behind that of the workspace there is room for a
     # whole vector.
-    propagation.copy_params(scratch, model, unpack(params), 0)
+    propagation.copy_params(scratch, model, params, 0)
     params = scratch.params
     sum_of_losses, divisor, _ = blocks.do_blocks(
         scratch, model, spec, data, rows, n_rows, params, mode
@@ -251,10 +220,6 @@ def loss_and_gradient(
 @entry
 def predict(out: NDArray, params: NDArray, n_rows: int, X: NDArray, by: Prediction) -> None:
     """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
-    out = unpack(out)
-    params = unpack(params)
-    X = unpack(X)
-    by = unpack(by)
     scratch = unpack(by.scratch)
     model = unpack(by.model)
     # all would take longer than a row's prediction
@@ -278,27 +243,21 @@ def input_jacobian(
     """Write the derivatives of all outputs by the inputs to `out` (n_outputs * n_rows * n_inputs,),
     by blocks.
     """
-    out = unpack(out)
-    params = unpack(params)
-    scratch = unpack(scratch)
-    model = unpack(model)
-    X = unpack(X)
     propagation.copy_params(scratch, model, params, 0)
     params = scratch.params
-    n_inputs = get(model.layers, blocks.FAN_IN)
     for begin in range(0, n_rows, model.block):
         n = min(model.block, n_rows - begin)
         width = blocks.padded(n, lanes_of(out))
         blocks.look_up_some(scratch, model, begin, n, width)
         # a single row is a panel here, too
-        gather_panel(scratch.activations, X, scratch.rows_of_X, scratch.weight, n_inputs, width)
+        propagation.gather_X(scratch, model, X, width)
         propagation.forward(scratch, model, params, params, width, max(n, 2))
         for o in range(model.n_outputs):
-            place = offset(out, (o * n_rows + begin) * n_inputs)
+            place = offset(out, (o * n_rows + begin) * model.n_inputs)
             propagation.input_slopes(place, scratch, model, params, o, n, width)
 
 
-@entry
+@partial(entry, unpacks=False)
 def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
     """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,), as code calls it that has its
     address.
@@ -306,7 +265,7 @@ def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
     evaluate_objects(x, out, network)
 
 
-@entry
+@partial(entry, unpacks=False)
 def evaluate_table(x: NDArray[np.float64], out: NDArray[np.float64], table: TableWeights) -> None:
     """Write the outputs of a table's row x (n_inputs,) to `out` (n_outputs,), as `evaluate` does
     those of a network.

@@ -31,7 +31,7 @@ from fastnn.compiler.program import relative
 from fastnn.derivatives import with_derivative
 from fastnn.fused.custom import block_of
 from fastnn.losses import ACTIVATIONS, LOSSES, CustomActivation, CustomLoss, line_of
-from fastnn.memory import ALIGNMENT, ROW_BLOCK, Array, aligned_zeros, padded_size
+from fastnn.memory import ROW_BLOCK, Array, aligned_zeros, padded_size, vector_lanes
 from fastnn.network import Layer, Network
 from fastnn.optimizers import OPTIMIZERS, SGD, BayesianRegularization
 from fastnn.state import Steps, Task
@@ -82,8 +82,6 @@ _FIELDS = (
     "end",
     "gather_indices",
     "inside",
-)
-_FIELDS += (
     "activation",
     "activation_below",
     "input",
@@ -110,6 +108,7 @@ class Model(NamedTuple):
     n_params: int
     # where the parameters of the layers begin whose last vectors may reach beyond all of them
     tail: int
+    n_inputs: int
     n_outputs: int
     loss: int  # of LOSS_CODES or SMOOTHED, or MATCHED_POISSON or CUSTOM_LOSS
     loss_formula: int  # of CUSTOM_LOSS, the address of its block, see `custom.py`
@@ -424,7 +423,6 @@ class LaneNumbers(NamedTuple):
     # (N,): the offset in `Steps.rows` at which the rows of each one begin
     first_row: NDArray[np.int64]
     first_rate: NDArray[np.int64]  # (N,): the same for learning rates
-    first_loss: NDArray[np.int64]  # (N,): for losses
     first_scored: NDArray[np.int64]  # (N,): and for the rows that are scored
     scored_rows: NDArray[np.int64]  # (any,): their numbers
     right: NDArray[np.int64]  # (N,): how many of these are right
@@ -488,7 +486,7 @@ def describe(
 
     `many`: of networks whose numbers are vectors; `sparse`: of one whose rows are in CSR form.
     """
-    lanes = ALIGNMENT // dtype.itemsize
+    lanes = vector_lanes(dtype)
     unit = 1 if many else lanes  # numbers of a vector
     records = []
     indices = []
@@ -510,14 +508,13 @@ def describe(
             "weight": layer.weight.start,  # offset of W (fan_in, fan_out) in the parameter vector
             "bias": layer.bias.start,  # offset of the biases, which follow W
             "n_bias": layer.n_bias,  # fan_out, 1 or 0
-            "bias_step": layer.n_bias
-            == layer.fan_out,  # from one neuron's to the next's: 0 where all share one
+            # from one neuron's to the next's: 0 where all share one
+            "bias_step": layer.n_bias == layer.fan_out,
             # offset at which the layer's update ends: in the last layer that of a vector, what
             # follows it is padding
             "end": layer.weight.start + (padded(size, unit) if is_last else size),
-            "gather_indices": sum(map(len, indices))
-            if is_small
-            else -1,  # offset in `Model.gather_indices`
+            # offset in `Model.gather_indices`
+            "gather_indices": sum(map(len, indices)) if is_small else -1,
             # rows of W that end within W when they are read in whole vectors
             "inside": max(0, layer.fan_in - (padded(layer.fan_out, lanes) - 1) // layer.fan_out),
             "activation": activation,  # code
@@ -539,24 +536,27 @@ def describe(
         panel = output
         below = activation
         number_below = number
-    rules = (
-        int(network.matched),
-        int(network.bias_gradient == "times_bias"),
-        int(network.reduction == "mean"),
-    )
-    n_panel_layers = network.n_layers - sparse
-    tail = max(
-        (x.bias.stop for x in network.layers if network.n_params - x.bias.stop >= lanes), default=0
-    )
-    sizes = network.n_layers, n_panel_layers, network.n_params, tail, network.n_outputs
+    ends = (layer.bias.stop for layer in network.layers)
     layers = np.array(records, np.int64)
-    arrays = (
-        layers.reshape(-1),
-        layers[sparse:].reshape(-1),
-        np.concatenate([np.zeros(0, np.int64), *indices]),
+    loss, loss_formula = _loss_of(network, dtype)
+    return Model(
+        layers=layers.reshape(-1),
+        panel_layers=layers[sparse:].reshape(-1),
+        gather_indices=np.concatenate([np.zeros(0, np.int64), *indices]),
+        n_layers=network.n_layers,
+        n_panel_layers=network.n_layers - sparse,
+        n_params=network.n_params,
+        tail=max((end for end in ends if network.n_params - end >= lanes), default=0),
+        n_inputs=network.n_inputs,
+        n_outputs=network.n_outputs,
+        loss=loss,
+        loss_formula=loss_formula,
+        matched=int(network.matched),
+        times_bias=int(network.bias_gradient == "times_bias"),
+        mean=int(network.reduction == "mean"),
+        block=block,
+        single_row_path=int(not sparse and (block == 1 or block > lanes)),
     )
-    has_single_rows = int(not sparse and (block == 1 or block > lanes))
-    return Model(*arrays, *sizes, *_loss_of(network, dtype), *rules, block, has_single_rows)
 
 
 def _number_of(layer: Layer, dtype: np.dtype) -> int:
@@ -647,7 +647,7 @@ def update_spec(task: Task, stride: int) -> UpdateSpec:
 def make_least_squares(network: Network, block: int) -> LeastSquares:
     """Make the buffers of `levenberg_marquardt` for blocks of up to `block` rows."""
     dtype = np.dtype(np.float64)
-    lanes = ALIGNMENT // dtype.itemsize
+    lanes = vector_lanes(dtype)
     n = padded(network.n_params, lanes)
     width = padded(block, lanes)
     # the row of ones behind the inputs; among the deltas it is a row of zeros
@@ -656,7 +656,8 @@ def make_least_squares(network: Network, block: int) -> LeastSquares:
     panel = 0
     for layer in network.layers:
         ones = panel + layer.fan_in
-        panel, below = ones + 1, range(panel, ones)
+        below = range(panel, ones)
+        panel = ones + 1
         outputs = range(panel, panel + layer.fan_out)
         of_biases = outputs if layer.n_bias == layer.fan_out else [outputs.stop] * layer.n_bias
         factors += [(a, d) for a in below for d in outputs] + [(ones, d) for d in of_biases]
@@ -764,9 +765,8 @@ def make_scratch(
     """Make the workspace for batches of up to `rows` rows in blocks of `block`, as `describe` does
     its model.
     """
-    lanes, size_of_number = (
-        (1, ALIGNMENT // dtype.itemsize) if many else (ALIGNMENT // dtype.itemsize, 1)
-    )
+    lanes = 1 if many else vector_lanes(dtype)
+    size_of_number = vector_lanes(dtype) // lanes
     width = padded(min(rows, block), lanes)
     keeps_slopes = any(line_of(given, ACTIVATIONS).needs_z for given in network.activations)
     panels = panel_rows(network, sparse) * width
@@ -795,9 +795,7 @@ def make_scratch(
     # (`relative`).
     pieces = np.split(aligned_zeros(sum(n_bytes), np.uint8), np.cumsum(n_bytes)[:-1])
     buffers = {name: piece.view(types[name]) for name, piece in zip(sizes, pieces, strict=True)}
-    for k, numbers in enumerate(network.loss_numbers):
-        first = k * padded(network.n_outputs, lanes) * size_of_number
-        buffers["loss_numbers"][first : first + numbers.size * size_of_number] = np.repeat(
-            numbers, size_of_number
-        )
+    of_loss = buffers["loss_numbers"].reshape(-1, padded(network.n_outputs, lanes), size_of_number)
+    for row, numbers in zip(of_loss, network.loss_numbers, strict=False):
+        row[: numbers.size] = numbers[:, None]
     return Scratch(**buffers)

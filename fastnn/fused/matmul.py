@@ -20,7 +20,10 @@ from fastnn.compiler.control import choose, each, pick, smaller, sweep, when
 from fastnn.compiler.lanes import (
     add_padding,
     each_lane,
+    each_rest,
+    each_vector,
     has_padding,
+    last_vector,
     store_horizontal_sums,
     transposed,
 )
@@ -256,8 +259,8 @@ def transpose(T, step, D, n, width, rows):
     apart, as far as square blocks of vectors reach.
     """
     L = lanes_of(D)
-    for o in each(n // L, step=L):
-        for b in each(rows // L, step=L):
+    for o in each_vector(D, n):
+        for b in each_vector(D, rows):
             for j, x in enumerate(transposed([load(D, (o + j) * width + b) for j in range(L)])):
                 store(T, (b + j) * step + o, x)
 
@@ -322,7 +325,8 @@ def row_product(z, W, a, bias, n_terms, fan_out):
 
     This is `forward_product` for one row.
     """
-    L, (b, step) = lanes_of(z), bias
+    L = lanes_of(z)
+    b, step = bias
     for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES if L > 1 else NUMBER_TILES):
         columns = [(n + v) * L for v in range(vectors)]
         sums = choose(
@@ -348,29 +352,26 @@ def row_delta(below, W, d, fan_in, fan_out):
     """
     L = lanes_of(below)
     nothing = zero(below)
-    n_blocks = fan_in // L
-    whole = fan_out // L
-    for i in each(n_blocks, step=L):
+    for i in each_vector(below, fan_in):
 
-        def block(o, n, sums):
+        def block(o, n, s):
             """Add the products of n columns of W, from column o on; all of them are read, where n <
             L past the row.
             """
             columns = transposed([load(W, (i + j) * fan_out + o) for j in range(L)])
             for j, column in enumerate(columns):
-                sums = choose(j < n, lambda: [fma(column, splat(d, o + j), sums[0])], lambda: sums)
-            return sums
+                s = choose(j < n, lambda: fma(column, splat(d, o + j), s), lambda: s)
+            return s
 
-        sums = [nothing]
-        for o in each(whole, sums, step=L):
-            sums[:] = block(o, L, sums)
-        left = fan_out - whole * L
-        sums = choose(left > 0, lambda: block(whole * L, left, sums), lambda: sums)
-        store(below, i, sums[0])
+        s = [nothing]
+        for o in each_vector(below, fan_out, s):
+            s[0] = block(o, L, s[0])
+        for o in last_vector(below, fan_out, s):
+            s[0] = block(o, fan_out - o, s[0])
+        store(below, i, s[0])
     # The rows of W that fill no block, one result at a time: the same chain, in all lanes of one
     # vector.
-    for k in each(fan_in - n_blocks * L):
-        i = n_blocks * L + k
+    for i in each_rest(below, fan_in):
         s = [nothing]
         for o in each(fan_out, s):
             s[0] = fma(splat(W, i * fan_out + o), splat(d, o), s[0])
@@ -382,21 +383,18 @@ def outer_product(G, a, d, inside, fan_in, fan_out):
     """Compute ``G[i, o] = a[i] * d[o]``: `weight_gradient` for one row. Whole vectors of `inside`
     rows end within G.
     """
-    L = lanes_of(G)
     nothing = zero(G)
-    whole = fan_out // L
 
     def row(i, store_end):
         """Write row i; `store_end` writes its last vector, of which only some lanes may belong to
         it.
         """
         a_i = splat(a, i)
-        for o in each(whole, step=L):
+        for o in each_vector(G, fan_out):
             # a sum of one term, begun at 0: the panel's product does the same, so that -0.0 becomes
             # 0.0 in both
             store(G, i * fan_out + o, fma(a_i, load(d, o), nothing))
-        for _ in each(ceil_div(fan_out, L) - whole):  # once or not at all
-            o = whole * L
+        for o in last_vector(G, fan_out):
             store_end(i * fan_out + o, fan_out - o, fma(a_i, load(d, o), nothing))
 
     def blend(i, n, x):

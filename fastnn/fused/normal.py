@@ -10,16 +10,17 @@ strips from the diagonal to the right are made.
 `jacobian`, `normal_equations` and `solve` in `fastnn/reference.py` are the twins.
 """
 
+from functools import partial
 from typing import Any, NamedTuple
 
 from fastnn.compiler.control import each, pick, smaller, sweep, when
-from fastnn.compiler.lanes import horizontal_sums, transposed
+from fastnn.compiler.lanes import each_vector, horizontal_sums, transposed
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, splat, store, zero
 from fastnn.compiler.tracing import cpu_has, outlined, traced
-from fastnn.compiler.vectors import fma, like, sqrt, where_gt
+from fastnn.compiler.vectors import fma, like, sqrt, where_positive
 from fastnn.fused import dense
-from fastnn.fused.dense import each_layer, layer_at
-from fastnn.fused.formulas import activation_delta, squared_error
+from fastnn.fused.dense import each_layer, each_layer_back, output_layer
+from fastnn.fused.formulas import squared_error
 from fastnn.fused.matmul import Matrix, Strided, product_tile
 from fastnn.memory import ceil_div
 
@@ -87,7 +88,7 @@ def transpose_jacobian(J, activations, deltas, factors, n_columns, width):
     for j in each(n_columns // L):
         a = [offset(activations, get(factors, j * 2 * L + k) * width) for k in range(L)]
         d = [offset(deltas, get(factors, j * 2 * L + L + k) * width) for k in range(L)]
-        for b in each(width // L, step=L):
+        for b in each_vector(J, width):
             columns = [load(a[k], b) * load(d[k], b) for k in range(L)]
             for r, x in enumerate(transposed(columns)):
                 store(J, (j * width + b + r) * L, x)
@@ -100,7 +101,7 @@ def loss_of_block(scratch, model, params, width):
     """
     for _, layer in each_layer(model):
         dense.forward_layer(layer, scratch, params, width)
-    A = offset(scratch.activations, layer_at(model, model.n_layers - 1).output * width)
+    A = offset(scratch.activations, output_layer(model).output * width)
     squared_error(scratch, A, model.n_outputs, width)
 
 
@@ -112,39 +113,27 @@ def output_slopes(scratch, model, params, deltas, o, width):
     They are times the roots of the rows' weights. The first row has the residuals of this output,
     times the same.
     """
-    L = lanes_of(deltas)
-    output = layer_at(model, model.n_layers - 1)
+    last = output_layer(model)
     n_outputs = model.n_outputs
-    n_inputs = layer_at(model, 0).fan_in
-    A, slopes, D = (
-        offset(x, output.output * width) for x in (scratch.activations, scratch.slopes, deltas)
-    )
-    for b in each(width // L, step=L):
+    A, D = (offset(x, last.output * width) for x in (scratch.activations, deltas))
+    for b in each_vector(deltas, width):
         w = load(scratch.weight, b)
-        nothing = zero(deltas)
         root = sqrt(w)
         residual = root * (load(A, o * width + b) - load(scratch.targets, o * width + b))
-        store(deltas, b, where_gt(w, nothing, residual, nothing))
-        store(deltas, n_inputs * width + b, nothing)  # that of columns beyond the parameters
+        store(deltas, b, where_positive(w, residual))
+        store(deltas, model.n_inputs * width + b, zero(deltas))  # of columns beyond the parameters
         for k in each(n_outputs):
-            store(D, k * width + b, pick(o == k, root, nothing))
+            store(D, k * width + b, pick(o == k, root, zero(deltas)))
         for _, layer in each_layer(model):
             # the factor of biases
             store(scratch.activations, (layer.input + layer.fan_in) * width + b, like(w, 1.0))
-    activation_delta(
-        D, A, slopes, scratch.weight, output.at("number"), n_outputs, width, output.activation
-    )
-    for k in each(model.n_layers):
-        layer = layer_at(model, model.n_layers - 1 - k)
+    dense.layer_delta(last, scratch, D, width, last.activation)
+    for l, layer in each_layer_back(model):
         delta = offset(deltas, layer.output * width)
         below = offset(deltas, layer.input * width)
-        when(
-            layer.n_bias < layer.fan_out, lambda: dense.add_sum_of_rows(delta, layer.fan_out, width)
-        )
-        when(
-            model.n_layers - 1 > k,
-            lambda: dense.backward_layer(layer, scratch, params, delta, below, width),
-        )
+        add_sum = partial(dense.add_sum_of_rows, delta, layer.fan_out, width)
+        when(layer.n_bias < layer.fan_out, add_sum)
+        when(l > 0, partial(dense.backward_layer, layer, scratch, params, delta, below, width))
 
 
 # U'U is the matrix. Until a row of U is reached, -S stands in its place, S what the rows above
@@ -209,7 +198,7 @@ def diagonal_of_inverse(out, U, inverse, Z, unit, zeros, n):
     These are made strip by strip in Z (n, L); `unit` (L, L) is -I.
     """
     L = lanes_of(U)
-    for first in each(n // L, step=L):
+    for first in each_vector(out, n):
         for i in range(L):
             store(Z, (first + i) * L, load(unit, i * L))
         _finish_strip(
@@ -235,6 +224,6 @@ def subtract_columns(y, U, x, n_rows):
     """
     L = lanes_of(y)
     known = load(x, 0)
-    for r in each(n_rows // L, step=L):
+    for r in each_vector(y, n_rows):
         sums = horizontal_sums([load(U, (r + k) * L) * known for k in range(L)])
         store(y, r, load(y, r) - sums)

@@ -29,13 +29,13 @@ from fastnn.memory import ROW_BLOCK, ceil_div
 from fastnn.network import as_made
 from fastnn.optimizers import Method
 from fastnn.sparse import SparseRows
-from fastnn.state import Steps, StepState, member_steps
+from fastnn.state import Steps, StepState
 
 NOT_SPARSE = np.zeros(0, np.int32), np.zeros(0, np.int64)
 """The last fields of `Rows` and `Prediction` where X is an array."""
 
 
-def is_sparse(data):
+def rows_are_sparse(data):
     """Return whether X is in CSR form."""
     return isinstance(data.X, SparseRows)
 
@@ -86,37 +86,11 @@ def table_of(tasks, which, state, steps, n_steps, workspace, ends, chosen, begun
     return table
 
 
-def train_each(kernel, tasks, which, state, steps, n_steps, workspace, chosen, constants):
-    """Train chosen members where kernels run as plain Python, as `train_members` does; return their
-    good steps.
-    """
-    good = np.zeros(len(chosen), np.int64)
-    for place, k in enumerate(chosen.tolist()):
-        task = tasks[which[k]]
-        workspace.buffers.update_constants[: layout.N_CONSTANTS] = constants[place]
-        training = Training(
-            vectors=state.storage[k],
-            beta_products=state.beta_products[k],
-            n_steps=int(n_steps[k]),
-            scratch=workspace.scratch,
-            model=workspace.model,
-            spec=prepared(workspace.spec_of(task, state.storage.shape[2])),
-            data=prepared(rows_of(task.data)),
-            steps=prepared(member_steps(steps, k, int(n_steps[k]))),
-            ends=NOTHING,
-        )
-        good[place] = kernel(*training)
-    return good
-
-
 NO_CALLS = np.zeros(0, np.int64)
 
 
-def of_epochs(
-    network, rules, storage, losses, *, loss=NO_CALLS, loss_code=0, predict=NO_CALLS, predict_code=0
-):
-    """Return what `end_epoch` reads and writes, with the words and the code of the calls by which
-    it scores.
+def of_epochs(network, rules, storage, losses):
+    """Return what `end_epoch` reads and writes, without the calls by which it scores.
 
     `storage` (m, any, any) are the states of all members, `losses` (m, n_steps) those of the steps.
     """
@@ -131,13 +105,13 @@ def of_epochs(
         outputs=np.empty((n_rows if labels.size else 0, network.n_outputs), storage.dtype),
         best_params=rules.best_params,
         storage=storage,
-        loss=loss,
-        predict=predict,
+        loss=NO_CALLS,
+        predict=NO_CALLS,
         of_steps=losses,
         factors=rules.factors,
         sums=rules.sums,
-        loss_code=loss_code,
-        predict_code=predict_code,
+        loss_code=0,
+        predict_code=0,
         n_epochs=rules.losses.shape[1],
         n_kept=rules.best_params.shape[1],
         size=storage[0].size,
@@ -190,8 +164,8 @@ class Workspace:
     def team(self, n):
         """Return the team of `n` threads, made when first asked for."""
         if n not in self._teams:
-            made = self._teams[n] = Team(n, self)
-            self.nbytes += made.nbytes
+            self._teams[n] = Team(n, self)
+            self.nbytes += self._teams[n].nbytes
         return self._teams[n]
 
     def spec_of(self, task, stride):
@@ -199,23 +173,29 @@ class Workspace:
         if not isinstance(task.optimizer, Method):
             return layout.update_spec(task, stride)
         if self.least_squares is None:
-            self.least_squares = made = layout.make_least_squares(
-                self.network, self.description.block
-            )
-            self.nbytes += sum(x.nbytes for x in made if isinstance(x, np.ndarray))
+            block = self.description.block
+            self.least_squares = layout.make_least_squares(self.network, block)
+            arrays = (x for x in self.least_squares if isinstance(x, np.ndarray))
+            self.nbytes += sum(array.nbytes for array in arrays)
         return layout.least_squares_spec(self.least_squares, task, stride)
+
+    def loss_spec(self, penalty, code=layout.LOSS_ALONE):
+        """Return the block of an optimizer that updates nothing; `penalty` is in the loss."""
+        params = self.buffers.params
+        options = layout.NO_OPTIONS[params.dtype]
+        return prepared(UpdateSpec(code, params.size, 0, penalty, 1.0, 1.0, 0.0, *options))
 
     def steps_of(self, task, stride, special):
         """Return the bound steps of a task: the last ones where its formulas and the state's
         `stride` are the same.
         """
         formulas = task.optimizer, task.alpha, task.penalty, stride, special
-        last = self.steps
         # By identity first: the learning rate may be any function, and so the optimizers cannot be
         # compared.
+        last = self.steps
         if last is None or last.formulas[0] is not task.optimizer or last.formulas != formulas:
-            last = self.steps = BoundSteps(self, task, formulas)
-        return last
+            self.steps = BoundSteps(self, task, formulas)
+        return self.steps
 
     def specialized_kernel(self, spec):
         """Return the specialized `train_steps` for this workspace and kind of optimizer."""
@@ -232,11 +212,9 @@ def has_work(threads, network, rows):
     """Return whether several threads may share steps on `rows` rows: as asked for; for None, given
     enough work.
     """
-    return (
-        min(rows, ROW_BLOCK) * network.n_params >= 2 * team.WORK
-        if threads is None
-        else threads > 1 and rows > 0
-    )
+    if threads is None:
+        return min(rows, ROW_BLOCK) * network.n_params >= 2 * team.WORK
+    return threads > 1 and rows > 0
 
 
 def kernel_name(optimizer):
@@ -276,18 +254,9 @@ def take_workspace(network, dtype, rows, block, many=False, sparse=False):
     """
     # A network is known by its identity first, so that one whose sizes were written to has to be
     # known by these too.
+    facts = network.sizes, network.bias
     shelf = kit.shelf_of(
-        (
-            network,
-            dtype,
-            block,
-            many,
-            sparse,
-            min(rows, block),
-            rows > block,
-            network.sizes,
-            network.bias,
-        )
+        (network, dtype, block, many, sparse, min(rows, block), rows > block, *facts)
     )
     return shelf.take() or Workspace(shelf, rows)
 
@@ -300,8 +269,8 @@ class Prepared:
     workspace = None
 
     def __del__(self):
-        if (workspace := self.workspace) is not None:  # else the constructor has raised an error
-            workspace.shelf.put(workspace, workspace.nbytes)
+        if self.workspace is not None:  # else the constructor has raised an error
+            self.workspace.shelf.put(self.workspace, self.workspace.nbytes)
 
 
 class Ends(Prepared):
@@ -315,27 +284,22 @@ class Ends(Prepared):
         dtype = storage.dtype
         n = len(rules.scored[0].data.X) if rules.scored else 0
         m = len(storage)
-        sparse = bool(rules.scored) and is_sparse(rules.scored[0].data)
+        sparse = bool(rules.scored) and rows_are_sparse(rules.scored[0].data)
         self.workspace = take_workspace(network, dtype, max(n, 1), ROW_BLOCK, sparse=sparse)
         workspace = self.workspace
         workspace.steps = None
         loss = Table(LossCall, m)
         predict = Table(PredictCall, m)
-        epochs = of_epochs(
-            network,
-            rules,
-            storage,
-            losses,
+        epochs = of_epochs(network, rules, storage, losses)._replace(
             loss=loss.words,
             loss_code=load_kernel("loss_and_gradient", dtype).code,
             predict=predict.words,
             predict_code=load_kernel("predict", dtype).code,
         )
         # Members may share their rows and the penalty, and so the blocks of these.
-        specs = {
-            penalty: self._spec_of(penalty) for penalty in {task.penalty for task in rules.scored}
-        }
-        data = {id(rows): rows for rows in (task.data for task in rules.scored)}
+        penalties = {task.penalty for task in rules.scored}
+        specs = {penalty: workspace.loss_spec(penalty) for penalty in penalties}
+        data = {id(task.data): task.data for task in rules.scored}
         data = {key: prepared(rows_of(rows)) for key, rows in data.items()}
         members = members.tolist()
         rows = np.arange(n)
@@ -373,16 +337,6 @@ class Ends(Prepared):
         ]
         """The `EpochEnds` of each member, as argument blocks."""
 
-    def _spec_of(self, penalty):
-        """Return the block of an optimizer that computes the loss with a penalty, and no
-        gradient.
-        """
-        params = self.workspace.buffers.params
-        options = layout.NO_OPTIONS[params.dtype]
-        return prepared(
-            UpdateSpec(layout.LOSS_ALONE, params.size, 0, penalty, 1.0, 1.0, 0.0, *options)
-        )
-
 
 class PreparedTraining(Prepared):
     """The preparations for training on a task: checked arrays, told by their identity, and packed
@@ -393,13 +347,15 @@ class PreparedTraining(Prepared):
         network = task.network
         dtype = state.storage.dtype
         special, n_rows, block = backend.blocks(task, n_rows, dtype)
-        sparse = is_sparse(task.data)
+        sparse = rows_are_sparse(task.data)
         self.workspace = take_workspace(network, dtype, n_rows, block, sparse=sparse)
         self.n_rows = n_rows
         self._state = (state.storage, state.beta_products)
-        self._bound = bound = self.workspace.steps_of(task, state.storage.shape[-1], special)
+        self._bound = self.workspace.steps_of(task, state.storage.shape[-1], special)
+        bound = self._bound
         data = prepared(rows_of(task.data))
-        self.places = places = bound.places
+        self.places = bound.places
+        places = self.places
         places.vectors.value = state.storage
         places.beta_products.value = state.beta_products
         places.data.contents = data
@@ -412,16 +368,15 @@ class PreparedTraining(Prepared):
     _bound = None
 
     def __del__(self):
-        if (
-            bound := self._bound
-        ) is not None:  # the workspace, which goes back, must not keep a caller's arrays
+        if self._bound is not None:
+            # The workspace, which goes back, must not keep a caller's arrays. For None in place of
+            # an array, ctypes would keep the last one.
             places = self.places
-            places.vectors.value = (
-                places.beta_products.value
-            ) = ()  # for None, ctypes would keep the last ones
+            places.vectors.value = ()
+            places.beta_products.value = ()
             places.data.contents = NOTHING
             places.steps.contents = NOTHING
-            bound.numbers = None
+            self._bound.numbers = None
         super().__del__()
 
     def has(self, state):
@@ -438,9 +393,9 @@ class PreparedTraining(Prepared):
 
     def take(self, steps, numbers):
         """Take over checked steps, and the `StepNumbers` that `check_steps` returned for them."""
-        self.numbers, bound = numbers, self._bound
-        if numbers is not bound.numbers:
-            bound.numbers = numbers
+        self.numbers = numbers
+        if numbers is not self._bound.numbers:
+            self._bound.numbers = numbers
             self.places.n_steps.value = steps.loss.size
             self.places.steps.contents = prepared(steps)
 
@@ -452,60 +407,52 @@ class PreparedTraining(Prepared):
 
 
 class PreparedBatch(Prepared):
-    """The preparations for the loss of all rows as one batch, with its gradient or without."""
+    """The preparations for the loss of all rows of a task as one batch, with its gradient or
+    without: by one thread, or by those of a step that updates nothing.
+    """
 
-    def __init__(self, network, data, penalty, with_gradient):
-        dtype = check_data(network, data)
+    _threads = None
+    _call = None
+
+    def __init__(self, task, with_gradient):
+        data = task.data
+        dtype = check_data(task.network, data)
         n = len(data.X)
-        sparse = is_sparse(data)
-        self.workspace = take_workspace(network, dtype, n, ROW_BLOCK, sparse=sparse)
-        network = self.workspace.network
-        self._params = "params", (network.n_params,), dtype
-        self.workspace.buffers.update_constants[layout.ALPHA] = penalty
-        self.workspace.steps = None
-        self.gradient = self.workspace.buffers.gradient[: network.n_params]
+        sparse = rows_are_sparse(data)
+        self.workspace = take_workspace(task.network, dtype, n, ROW_BLOCK, sparse=sparse)
+        workspace = self.workspace
+        n_params = workspace.network.n_params
+        self._params = "params", (n_params,), dtype
+        workspace.buffers.update_constants[layout.ALPHA] = task.penalty
+        workspace.steps = None
+        self.gradient = workspace.buffers.gradient[:n_params]
         code = layout.NO_UPDATE if with_gradient else layout.LOSS_ALONE
-        stride = self.workspace.buffers.params.size
-        self._spec = prepared(
-            UpdateSpec(code, stride, 0, penalty, 1.0, 1.0, 0.0, *layout.NO_OPTIONS[dtype])
-        )
-        self._data = prepared(rows_of(data))
-        self._threads = None
         self._kernel = load_kernel("loss_and_gradient", dtype)
         self._arguments = LossCall(
             params=None,
             n_rows=n,
             mode=layout.WITH_GRADIENT if with_gradient else 0,
-            scratch=self.workspace.scratch,
-            model=self.workspace.model,
-            spec=self._spec,
-            data=self._data,
+            scratch=workspace.scratch,
+            model=workspace.model,
+            spec=workspace.loss_spec(task.penalty, code),
+            data=prepared(rows_of(data)),
             rows=np.arange(n),
         )
-
-    _call = None
+        shares = has_work(task.threads, task.network, n)
+        if shares and data.sample_weight.any():  # without weight a step would be skipped
+            self._threads = Threads.of(task, dtype, n)
+        if self._threads is not None:
+            self.kernel = self._step_alone
+            call = self._arguments
+            self.of_task = call.scratch, call.model, call.spec, call.data
+            self._state = StepState(workspace.buffers.params.reshape(1, -1), n_params)
+            self._steps = Steps(
+                np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1)
+            )
 
     def bind(self):
         """Prepare for several calls, each of which then takes less time."""
         self._call = self._kernel.bound(*self._arguments)
-
-    def divide(self, task):
-        """Let the threads of the task share the loss and its gradient: those of a step that updates
-        nothing.
-        """
-        n = len(task.data.X)
-        shares = has_work(task.threads, task.network, n)
-        if shares and task.data.sample_weight.any():  # without weight a step would be skipped
-            self._threads = Threads.of(task, self._params[-1], n)
-        if self._threads is not None:
-            params = self.workspace.buffers.params
-            self.n_rows = n
-            self.kernel = self._step_alone
-            self._state = StepState(params.reshape(1, -1), self.workspace.network.n_params)
-            self._steps = Steps(
-                np.arange(n), np.array([0]), np.array([n]), np.zeros(1), np.zeros(1)
-            )
-            self.of_task = self.workspace.scratch, self.workspace.model, self._spec, self._data
 
     def loss(self, params):
         """Return the loss; leave its gradient, if wanted, in `gradient`."""

@@ -16,7 +16,7 @@ the time to compile.
 from functools import partial
 
 from fastnn.compiler.control import choose, constant_at_most, each, not_, pick, when
-from fastnn.compiler.lanes import narrow_width
+from fastnn.compiler.lanes import each_vector, narrow_width
 from fastnn.compiler.memory_ops import (
     get,
     has_many,
@@ -30,17 +30,17 @@ from fastnn.compiler.memory_ops import (
 from fastnn.compiler.tracing import traced
 from fastnn.compiler.vectors import like
 from fastnn.fused import dense, formulas, sparse
-from fastnn.fused.dense import each_layer, layer_at
+from fastnn.fused.dense import each_layer, each_layer_back, layer_at, output_layer
 from fastnn.fused.gather import clear, copy, gather_panel, scatter_panel
 from fastnn.fused.layout import LOSS_ALONE
 from fastnn.fused.matmul import Strided, outer_product, transpose_delta, weight_gradient
 from fastnn.fused.updates import (
-    State,
     add,
     finish_gradients,
     row_update,
     scaled_update,
     small_layer_update,
+    state_of,
     update,
 )
 
@@ -72,6 +72,20 @@ def is_sparse(model):
     return model.n_layers > model.n_panel_layers
 
 
+@traced
+def gather_X(scratch, model, X, width):
+    """Gather the panel of inputs of the rows that were looked up."""
+    panel = scratch.activations
+    gather_panel(panel, X, scratch.rows_of_X, scratch.weight, model.n_inputs, width)
+
+
+@traced
+def gather_Y(scratch, model, Y, width):
+    """Gather the panel of targets of the rows that were looked up."""
+    panel = scratch.targets
+    gather_panel(panel, Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width)
+
+
 def of_panels(model):
     """Return the network of the layers that read panels."""
     return model._replace(layers=model.panel_layers, n_layers=model.n_panel_layers)
@@ -90,12 +104,11 @@ def add_rows_of_ones(scratch, model, width):
     """Write a row of ones behind each layer's inputs, of a narrow panel, so that a small layer's
     biases are weights. Rows in CSR form are no panel.
     """
-    L = lanes_of(scratch.activations)
-    width = narrow_width(scratch.activations, width)
+    A = scratch.activations
+    width = narrow_width(A, width)
     for _, layer in each_layer(of_panels(model)):
-        for b in each(width // L, step=L):
-            ones = like(zero(scratch.activations), 1.0)
-            store(scratch.activations, (layer.input + layer.fan_in) * width + b, ones)
+        for b in each_vector(A, width):
+            store(A, (layer.input + layer.fan_in) * width + b, like(zero(A), 1.0))
 
 
 @traced
@@ -150,26 +163,24 @@ def output_delta(scratch, model, width, n):
     """Write the loss of the block to `scratch.sum_of_l`, and delta of the output layer to
     `scratch.delta`.
     """
-    layer = layer_at(model, model.n_layers - 1)
-    width = panel_width(model, width, lanes_of(scratch.delta))
-    A = offset(scratch.activations, layer.output * width)
-    slopes = offset(scratch.slopes, layer.output * width)
+    layer = output_layer(model)
     D = scratch.delta
+    width = panel_width(model, width, lanes_of(D))
+    A = offset(scratch.activations, layer.output * width)
     n_outputs = model.n_outputs
     code = _output_code(model, layer)
-    number = layer.at("number")
 
     def panel():
         if has_many(A):  # their sum is traced for each lane: the formulas are kept out of it
             formulas.output_terms(model.loss, model.loss_formula, scratch, A, n_outputs, width)
-            formulas.sum_terms(scratch, n_outputs, width, lambda *kept: [(0, width)])
+            formulas.sum_terms(scratch, n_outputs, width)
         else:
             formulas.output_loss(model.loss, model.loss_formula, scratch, A, n_outputs, width)
-        formulas.activation_delta(D, A, slopes, scratch.weight, number, n_outputs, width, code)
+        dense.layer_delta(layer, scratch, D, width, code)
 
     def row():
         formulas.row_loss(model.loss, model.loss_formula, scratch, A, n_outputs)
-        formulas.row_activation_delta(D, A, slopes, scratch.weight, number, n_outputs, code)
+        dense.row_layer_delta(layer, scratch, D, code)
 
     choose(is_single_row(model, n, A), row, panel)
 
@@ -183,21 +194,20 @@ def backward(scratch, model, spec, data, vectors, width, n, first_block, updatin
     written to `scratch.gradient`, that of another one is added. `is_final`: the gradient needs no
     penalty and no division.
     """
-    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    width = panel_width(model, width, lanes_of(vectors))
     finish_layer = partial(_finish_layer, spec, updating)
-    row = partial(
-        _row_backward, scratch, model, spec, state, first_block, updating, is_final, finish_layer
-    )
-    panel = partial(
-        _panel_backward, scratch, model, spec, state, width, first_block, updating, finish_layer
-    )
-    _go_back(model, n, vectors, data, row, panel)
+    use = first_block, updating, is_final
+    _go_back(scratch, model, spec, data, vectors, width, n, use, finish_layer)
 
 
-def _go_back(model, n, vectors, data, row, panel):
-    """Call the pass for how a block of `n` rows of the data lies."""
-    panel = panel if has_many(vectors) else partial(panel, data)
+def _go_back(scratch, model, spec, data, vectors, width, n, use, finish_layer):
+    """Do `backward` on a block of n rows, a single row or a panel. `use` is what its gradient is
+    for: (first_block, updating, is_final).
+    """
+    state = state_of(scratch, spec, vectors)
+    width = panel_width(model, width, lanes_of(vectors))
+    data = None if has_many(vectors) else data  # many networks have no rows in CSR form
+    row = partial(_row_backward, scratch, model, spec, state, use, finish_layer)
+    panel = partial(_panel_backward, scratch, model, spec, state, width, use, finish_layer, data)
     choose(is_single_row(model, n, vectors), row, panel)
 
 
@@ -208,16 +218,12 @@ def backward_in_turn(scratch, model, spec, data, vectors, width, n):
 
     The steps are those of `scaled_step`, with the options in `spec`.
     """
-    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
-    width = panel_width(model, width, lanes_of(vectors))
 
     def finish_layer(layer, _, has_layer_below, carry):
         scaled_step(scratch, spec, vectors, layer.weight, layer.end, 0)
         when(has_layer_below, carry)
 
-    row = partial(_row_backward, scratch, model, spec, state, 1, 0, 0, finish_layer)
-    panel = partial(_panel_backward, scratch, model, spec, state, width, 1, 0, finish_layer)
-    _go_back(model, n, vectors, data, row, panel)
+    _go_back(scratch, model, spec, data, vectors, width, n, (1, 0, 0), finish_layer)
 
 
 def _from_output(model, n, deltas):
@@ -225,9 +231,10 @@ def _from_output(model, n, deltas):
     whether a layer is below it). The two `deltas` change places from layer to layer.
     """
     for k in each(n, deltas):
+        l = model.n_layers - 1 - k
         delta, below = deltas
-        yield layer_at(model, model.n_layers - 1 - k), delta, below, model.n_layers - 1 > k
-        deltas[:] = below, delta  # the two buffers change places
+        yield layer_at(model, l), delta, below, l > 0
+        deltas[:] = below, delta
 
 
 def _finish_layer(spec, updating, layer, update_layer, has_layer_below, carry):
@@ -239,10 +246,9 @@ def _finish_layer(spec, updating, layer, update_layer, has_layer_below, carry):
     when(updating & not_(spec.sequential), update_layer)
 
 
-def _panel_backward(
-    scratch, model, spec, state, width, first_block, updating, finish_layer, data=None
-):
+def _panel_backward(scratch, model, spec, state, width, use, finish_layer, data):
     """Do `backward` on panels of `width` columns; with `data`, its rows may be in CSR form."""
+    first_block, updating, _ = use
     terms = scratch, model, spec, state, width, first_block, updating
     make_gradient = _maker_of_gradients(*terms)
     deltas = [scratch.delta, scratch.delta_below]
@@ -333,10 +339,11 @@ def _maker_of_gradients(scratch, model, spec, state, width, first_block, updatin
     return of_layer
 
 
-def _row_backward(scratch, model, spec, state, first_block, updating, is_final, finish_layer):
+def _row_backward(scratch, model, spec, state, use, finish_layer):
     """Do `backward` on a single row. The gradient of whole vectors of weights is made within their
     update.
     """
+    first_block, updating, is_final = use
     params = state.vectors
     gradient = pick(first_block, scratch.gradient, scratch.block_gradient)
     L = lanes_of(params)
@@ -376,7 +383,7 @@ def _n_rows(model):
     """Return the number of rows of all layers' panels together, which is what a column takes in the
     buffers.
     """
-    return layer_at(model, model.n_layers - 1).output + model.n_outputs
+    return output_layer(model).output + model.n_outputs
 
 
 def _columns(share, *kept):
@@ -390,9 +397,8 @@ def _fetch_weights(layer, params):
     """Fetch a layer's weights to this thread's cache, in order: other threads have updated some of
     them.
     """
-    L = lanes_of(params)
     n = layer.fan_in * layer.fan_out
-    for i in each(pick(n > FETCHED, 0, n // L), step=L):
+    for i in each_vector(params, pick(n > FETCHED, 0, n)):
         prefetch(params, layer.weight + i)
 
 
@@ -415,15 +421,11 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
     )
 
     def gather():
-        n_inputs = layer_at(model, 0).fan_in
         # for small layers, whose gradient is made within the update if the batch fits a vector,
         # which is one thread's
         when(first + width <= lanes_of(params), lambda: add_rows_of_ones(scratch, model, width))
-        inputs = scratch.activations, data.X, scratch.rows_of_X, scratch.weight, n_inputs, width
-        when(not_(is_sparse(model)), partial(gather_panel, *inputs))
-        gather_panel(
-            scratch.targets, data.Y, scratch.rows_of_Y, scratch.weight, model.n_outputs, width
-        )
+        when(not_(is_sparse(model)), lambda: gather_X(scratch, model, data.X, width))
+        gather_Y(scratch, model, data.Y, width)
 
     when(gathering, gather)
     for _, layer in each_layer(model):
@@ -432,21 +434,14 @@ def share_columns(scratch, model, spec, data, params, first, width, gathering):
         of_entries = partial(sparse.forward_layer, layer, scratch, *places)
         of_numbers = partial(dense.forward_layer, layer, scratch, params, width)
         choose(layer.strip > 0, of_entries, of_numbers)
-    layer = layer_at(model, model.n_layers - 1)
-    A, slopes, D = (
-        offset(x, layer.output * width)
-        for x in (scratch.activations, scratch.slopes, scratch.delta)
-    )
+    layer = output_layer(model)
+    A, D = (offset(x, layer.output * width) for x in (scratch.activations, scratch.delta))
     formulas.output_terms(
         model.loss, model.loss_formula, scratch._replace(delta=D), A, model.n_outputs, width
     )
 
     def backward():
-        code = _output_code(model, layer)
-        number = layer.at("number")
-        formulas.activation_delta(
-            D, A, slopes, scratch.weight, number, model.n_outputs, width, code
-        )
+        dense.layer_delta(layer, scratch, D, width, _output_code(model, layer))
         _carry_back(scratch, model, params, width)
 
     when(has_gradient(spec), backward)
@@ -456,15 +451,13 @@ def _carry_back(scratch, model, params, width):
     """Carry delta from the output back through all layers. The second phase needs all of them, so
     they lie as the activations do, and do not change places.
     """
-    for k in each(model.n_layers):
-        layer = layer_at(model, model.n_layers - 1 - k)
+    for l, layer in each_layer_back(model):
         delta = offset(scratch.delta, layer.output * width)
         below = offset(scratch.delta, layer.input * width)
         by_row = partial(sparse.delta_by_row, layer, scratch, delta, width)
         T = offset(scratch.transposed, layer.output * width)
         choose(layer.strip > 0, by_row, partial(transpose_delta, layer, T, delta, width))
-        carry = partial(dense.backward_layer, layer, scratch, params, delta, below, width)
-        when(model.n_layers - 1 > k, carry)
+        when(l > 0, partial(dense.backward_layer, layer, scratch, params, delta, below, width))
 
 
 def has_gradient(spec):
@@ -495,11 +488,10 @@ def share_parameters(scratch, model, spec, data, vectors, share, t, width, first
     model = model._replace(
         layers=layer_at(model._replace(layers=share.parts), first).pointer, n_layers=n_parts
     )
-    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+    state = state_of(scratch, spec, vectors)
     terms = scratch, model, spec, state, width, first_block, updating
     make_gradient = _maker_of_gradients(*terms)
-    for k in each(model.n_layers):
-        layer = layer_at(model, model.n_layers - 1 - k)
+    for _, layer in each_layer_back(model):
 
         def panels(*kept, layer=layer):
             for begin, columns in _columns(share, *kept):
@@ -537,22 +529,18 @@ def input_slopes(out, scratch, model, params, o, n, width):
     """Write the derivatives of output `o` by the inputs to `out` (n, n_inputs), after `forward` on
     a panel.
     """
-    layer = layer_at(model, model.n_layers - 1)
+    layer = output_layer(model)
     D = scratch.delta
     clear(D, model.n_outputs * width)
     copy(offset(D, o * width), scratch.weight, width)
-    A = offset(scratch.activations, layer.output * width)
-    slopes = offset(scratch.slopes, layer.output * width)
-    code = layer.activation
-    number = layer.at("number")
-    formulas.activation_delta(D, A, slopes, scratch.weight, number, model.n_outputs, width, code)
+    dense.layer_delta(layer, scratch, D, width, layer.activation)
     # below the first layer are the inputs
     deltas = [scratch.delta, scratch.delta_below]
     for layer_k, delta, below, _ in _from_output(model, model.n_layers, deltas):
         dense.backward_layer(layer_k, scratch, params, delta, below, width)
     # the last `below`
     slopes = pick(model.n_layers // 2 * 2 == model.n_layers, D, scratch.delta_below)
-    scatter_panel(out, slopes, n, layer_at(model, 0).fan_in, width)
+    scatter_panel(out, slopes, n, model.n_inputs, width)
 
 
 @traced
@@ -560,7 +548,7 @@ def scaled_step(scratch, spec, vectors, start, end, is_finished):
     """Step on the parameters from `start` to `end` by `scratch.gradient`, finished or not:
     `updates.scaled_update`.
     """
-    state = State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+    state = state_of(scratch, spec, vectors)
     scaled_update(
         spec.code, state, scratch.gradient, spec.factors, spec.is_weight, start, end, is_finished
     )
@@ -572,8 +560,7 @@ def scatter_outputs(out, scratch, model, width, n):
     copied as it lies.
     """
     n_outputs = model.n_outputs
-    layer = layer_at(model, model.n_layers - 1)
-    A = offset(scratch.activations, layer.output * width)
+    A = offset(scratch.activations, output_layer(model).output * width)
     row = partial(copy, out, A, n_outputs)
     panel = partial(scatter_panel, out, A, n, n_outputs, width)
     choose(is_single_row(model, n, out), row, panel)

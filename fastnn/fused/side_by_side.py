@@ -11,7 +11,7 @@ import numpy as np
 from fastnn.compiler.loader import load_kernel, prepared
 from fastnn.fused.layout import LaneNumbers, Members, padded, task_constants, update_spec
 from fastnn.fused.preparation import of_epochs, share_parts, take_workspace
-from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
+from fastnn.memory import ROW_BLOCK, aligned_zeros, ceil_div, vector_lanes
 from fastnn.state import LIMIT, N_RULE, Data, EpochRules
 
 FEWEST = 4
@@ -34,7 +34,7 @@ def numbers_of(network, dtype, n_rows):
     takes twice as long, and twice as many numbers pay. A single row has no padding.
     """
     rows = min(n_rows, ROW_BLOCK)
-    used = rows / padded(rows, ALIGNMENT // dtype.itemsize) if rows > 1 else 1.0
+    used = rows / padded(rows, vector_lanes(dtype)) if rows > 1 else 1.0
     return (network.n_params + rows * sum(network.sizes)) * used
 
 
@@ -42,7 +42,7 @@ def n_at_a_time(network, dtype, n_rows):
     """Return how many networks train side by side, by batches of up to `n_rows` rows: those of a
     vector, or 1.
     """
-    lanes = ALIGNMENT // dtype.itemsize
+    lanes = vector_lanes(dtype)
     return lanes if numbers_of(network, dtype, n_rows) <= most_numbers(lanes) else 1
 
 
@@ -56,7 +56,7 @@ def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
     """
     network = tasks[0].network
     dtype = tasks[0].data.X.dtype
-    lanes = ALIGNMENT // dtype.itemsize
+    lanes = vector_lanes(dtype)
     numbers = numbers_of(network, dtype, n_rows)
     n = steps.stop - steps.start
     # The gradient of a single row, in a layer that fills whole vectors, is not finished where that
@@ -80,9 +80,9 @@ def orders_of(members, tasks, which, steps, n_steps, n_rows, most):
         of_task.append(kinds.setdefault((*map(id, task.data), *spec), len(kinds)))
     kind = np.array(of_task)[which[members]]
     orders = []
-    by_steps = np.lexsort((-n_steps[members], kind))
     for k in range(len(kinds)):
-        chosen = members[by_steps[kind[by_steps] == k]]
+        chosen = members[kind == k]
+        chosen = chosen[np.argsort(-n_steps[chosen], kind="stable")]
         if chosen.size and (tasks[which[chosen[0]]].data.sample_weight == 1).all():
             last = np.full(-chosen.size % lanes, chosen[-1])
             groups = np.concatenate([chosen, last]).reshape(-1, lanes)
@@ -125,10 +125,11 @@ def train_side_by_side(tasks, which, state, steps, n_steps, n_rows, block, rules
     """
     n_scored = len(rules.scored[0].data.X) if rules is not None and rules.scored else 0
     first = 0
+    lanes = vector_lanes(state.storage.dtype)
     good = n_steps.copy()
     left = np.flatnonzero(n_steps)
     begun = np.zeros(len(which), np.int64)
-    most = most_numbers(ALIGNMENT // state.storage.itemsize) / (GAIN if may_stop(rules) else 1)
+    most = most_numbers(lanes) / (GAIN if may_stop(rules) else 1)
     for stop in stops_of(int(n_steps.max(initial=0)), rules):
         orders = orders_of(left, tasks, which, steps, n_steps - first, max(n_rows, n_scored), most)
         if not orders:
@@ -137,7 +138,7 @@ def train_side_by_side(tasks, which, state, steps, n_steps, n_rows, block, rules
             call = call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules)
         for task, order in orders:
             work = functools.partial(call, task, first, stop)
-            share_parts(work, order, threads, ALIGNMENT // state.storage.itemsize)
+            share_parts(work, order, threads, lanes)
             begun[order] = stop
         left = left[(begun[left] == stop) & (good[left] == n_steps[left]) & (n_steps[left] > stop)]
         first = stop
@@ -152,8 +153,9 @@ def call_of(good, tasks, which, state, steps, n_steps, n_rows, block, rules):
     """
     network = tasks[0].network
     storage = state.storage
-    dtype = state.storage.dtype
-    (m, n_vectors, stride), lanes = storage.shape, ALIGNMENT // dtype.itemsize
+    dtype = storage.dtype
+    lanes = vector_lanes(dtype)
+    m, n_vectors, stride = storage.shape
     penalty = np.array([task.penalty for task in tasks], np.float64)[which]
     rules = no_rules(m, dtype) if rules is None else rules
     scored = scored_rows(rules.scored) if rules.scored else tasks[0].data
@@ -221,7 +223,6 @@ def lane_numbers(n, n_scored, lanes, dtype):
         loss=aligned_zeros(lanes, np.float64),
         first_row=np.zeros(lanes, np.int64),
         first_rate=np.zeros(lanes, np.int64),
-        first_loss=np.zeros(lanes, np.int64),
         first_scored=np.zeros(lanes, np.int64),
         scored_rows=np.arange(n_scored),
         right=np.zeros(lanes, np.int64),
@@ -265,10 +266,10 @@ def can_score(tasks, which, rules):
     Or there are no penalties.
     """
     weights = {id(task.data): task.data.sample_weight for task in rules.scored}.values()
-    found = [task.penalty for task in rules.scored]
-    own = [tasks[k].penalty for k in which.tolist()]
+    penalties = [task.penalty for task in rules.scored]
+    of_members = [tasks[k].penalty for k in which.tolist()]
     return (
         rules.first == 0
         and all((weight == 1).all() for weight in weights)
-        and (not any(found) or found == own)
+        and (not any(penalties) or penalties == of_members)
     )

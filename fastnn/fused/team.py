@@ -10,7 +10,7 @@ import math
 import platform
 import sys
 import threading
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fastnn.compiler.loader import IN_PYTHON, is_at_hand, load_kernel, prepared
 from fastnn.cores import borrow, cores_of_thread, cpu_of_thread, cpus, idle_cores, leave_cpu
 from fastnn.fused.layout import LAYER_FIELDS, SMALL, Model, Scratch, make_scratch, panel_rows
-from fastnn.memory import ALIGNMENT, ROW_BLOCK, aligned_zeros, ceil_div
+from fastnn.memory import ROW_BLOCK, aligned_zeros, ceil_div, vector_lanes
 from fastnn.network import Layer, Network
 
 # vectors of rows that each thread has at least: with fewer, waiting for one another costs what it
@@ -79,25 +79,25 @@ class Team:
         dtype = workspace.buffers.params.dtype
         block = workspace.block
         self._kernel = load_kernel("train_together", dtype)
-        parts, first_part = divide(
-            network, workspace.description, ALIGNMENT // dtype.itemsize, n * PARTS
-        )
+        parts, first_part = divide(network, workspace.description, vector_lanes(dtype), n * PARTS)
         weights = np.zeros(2)
         ticks = TICKS if n <= cpus() else 0
-        same = {name: getattr(workspace.buffers, name) for name in ("gradient", "update_constants")}
+        buffers = workspace.buffers
         # of each thread: its buffers, and these and its share as the kernel takes them
         self._members = []
         for t, scratch in enumerate(
             make_scratches(network, dtype, workspace.rows, block, n, workspace.sparse)
         ):
-            scratch = scratch._replace(**same)
+            scratch = scratch._replace(
+                gradient=buffers.gradient, update_constants=buffers.update_constants
+            )
             columns = np.zeros(n + 1, np.int64)
             share = Share(
                 n, t, np.zeros(0, np.int64), parts, first_part, columns, weights, ticks, *_sleeper()
             )
             self._members.append((scratch, prepared(scratch), share))
-        own = (n - 1) * sum(getattr(scratch, name).nbytes for name in OWN)
-        self.nbytes = own + sum(buffer.nbytes for buffer in scratch)
+        of_others = (n - 1) * sum(getattr(scratch, name).nbytes for name in OWN)
+        self.nbytes = of_others + sum(buffer.nbytes for buffer in scratch)
         self._busy = [threading.Lock() for _ in range(n)]
 
     def train(self, steps, state, *rest):
@@ -154,15 +154,14 @@ def _sleeper():
     return ctypes.cast(function, ctypes.c_void_p).value, number
 
 
-class Threads:
+class Threads(NamedTuple):
     """The threads of a training: as many as were asked for, or as cores are idle and have enough
     work.
     """
 
-    def __init__(self, most, cores, is_asked):
-        self._most = most
-        self._cores = cores
-        self._is_asked = is_asked
+    most: int
+    cores: int
+    is_asked: bool
 
     @classmethod
     def of(cls, task, dtype, rows):
@@ -173,7 +172,7 @@ class Threads:
             return None
         rows = min(rows, ROW_BLOCK)
         is_asked = task.threads is not None
-        most = ceil_div(rows, ALIGNMENT // dtype.itemsize) // VECTORS
+        most = ceil_div(rows, vector_lanes(dtype)) // VECTORS
         most = most if is_asked else min(most, rows * task.network.n_params // WORK)
         if most < 2:
             return None
@@ -182,10 +181,10 @@ class Threads:
 
     def train(self, training, state, steps):
         """Do steps, and return the number of good ones; `training` is the back end's."""
-        number = self._most if self._is_asked else min(self._most, idle_cores(self._cores))
+        number = self.most if self.is_asked else min(self.most, idle_cores(self.cores))
         # Nobody who has not asked for threads waits for their kernel: one thread goes on while it
         # is compiled.
-        if number == 1 or not (self._is_asked or is_at_hand("train_together", state.storage.dtype)):
+        if number == 1 or not (self.is_asked or is_at_hand("train_together", state.storage.dtype)):
             scratch, *rest = training.of_task
             return training.kernel(
                 state.storage, state.beta_products, steps.loss.size, scratch, *rest, prepared(steps)
@@ -193,8 +192,16 @@ class Threads:
         return training.workspace.team(number).train(steps, state, *training.of_task[1:])
 
 
-OWN = ("packed", "nan_flag", "cursors", "counts", "entry_rows", "entry_values", "strip")
-OWN += ("lane_sums",)
+OWN = (
+    "packed",
+    "nan_flag",
+    "cursors",
+    "counts",
+    "entry_rows",
+    "entry_values",
+    "strip",
+    "lane_sums",
+)
 """The buffers that each thread of a team has for itself; all others are the same in all
 workspaces."""
 
@@ -236,25 +243,19 @@ def divide(
     for layer in network.layers:
         start = layer.weight.start
         size = layer.bias.stop - layer.weight.start
-        step = math.lcm(lanes, layer.fan_out)
-        inside += (
-            [places]
-            if size > SMALL and (places := range(start + step, layer.weight.stop, step))
-            else []
-        )
-        behind += [layer.bias.stop] if size % lanes == 0 else []
+        if size > SMALL:
+            step = math.lcm(lanes, layer.fan_out)
+            inside.append(np.arange(start + step, layer.weight.stop, step))
+        if size % lanes == 0:
+            behind.append(layer.bias.stop)
+    places = np.concatenate([*inside, np.array(behind, np.int64)])
     stops = [0, *(layer.bias.stop for layer in network.layers)]
     transposes = model.layers[LAYER_FIELDS["transposes"] :: len(LAYER_FIELDS)]
     costs = np.cumsum([0, *np.where(transposes, 1, INNER) * np.diff(stops)])
     cuts = [0]
     for t in range(1, n):
         ideal = int(np.interp(costs[-1] * t / n, costs, stops))
-        near = (
-            k
-            for ends in inside
-            for k in ends[max((ideal - ends.start) // ends.step, 0) :][:2] or ends[-1:]
-        )
-        cuts.append(min(chain(near, behind), key=lambda cut: abs(cut - ideal), default=0))
+        cuts.append(int(places[abs(places - ideal).argmin()]) if places.size else 0)
     cuts.append(network.n_params)
     shares = []
     n_shares = [0]
@@ -262,13 +263,11 @@ def divide(
         for layer, record in zip(
             network.layers, model.layers.reshape(network.n_layers, -1), strict=True
         ):
-            first, stop = (
-                min(max(cut, layer.weight.start), layer.bias.stop) for cut in (low, high)
-            )
+            first = max(low, layer.weight.start)
+            stop = min(high, layer.bias.stop)
             if first < stop:
-                shares.append(
-                    _part(layer, dict(zip(LAYER_FIELDS, record, strict=True)), first, stop)
-                )
+                fields = dict(zip(LAYER_FIELDS, record, strict=True))
+                shares.append(_part(layer, fields, first, stop))
         n_shares.append(len(shares))
     return np.array(shares, np.int64).reshape(-1), np.array(n_shares, np.int64)
 

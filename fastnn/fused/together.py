@@ -15,21 +15,20 @@ are done, the caller goes on, and a late thread finds that there is nothing left
 import math
 from functools import partial
 
-from fastnn.compiler.calls import unpack
-from fastnn.compiler.lanes import horizontal_sum
-from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
+from fastnn.compiler.calls import entry
+from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observed, relax, swapped
-from fastnn.compiler.tracing import entry, inlined
+from fastnn.compiler.tracing import inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (
     clip,
     find_entries,
-    inputs_step,
     is_sparse,
     look_up,
     padded,
     penalty,
     set_step_constants,
+    stayed_finite,
     sum_weights,
 )
 from fastnn.fused.layout import TRAINING
@@ -131,7 +130,7 @@ def do_columns(unit, vectors, beta_products, scratch, model, spec, data, steps, 
     stop = get(share.first_column, u + 1)
     if first < stop:
         if is_new:
-            look_up(scratch, data, rows, n, stop, inputs_step(model), model.n_outputs, first)
+            look_up(scratch, model, data, rows, n, first, stop)
             if is_sparse(model):
                 find_entries(scratch, data.X, data.indices, data.starts, first, stop)
         propagation.share_columns(scratch, model, spec, data, vectors, first, stop - first, is_new)
@@ -158,7 +157,7 @@ def do_parameters(unit, vectors, scratch, model, spec, data, steps, share):
     propagation.share_parameters(
         scratch, model, spec, data, vectors, share, u, width, begin == first, then
     )
-    is_good = horizontal_sum(load(scratch.nan_flag, 0)) == 0
+    is_good = stayed_finite(scratch)
     if u == 0:
         propagation.share_loss(scratch, model, share)
         sum_of_losses = get(steps.loss, s) + float(get(scratch.sum_of_l, 0))
@@ -185,7 +184,7 @@ def do_options(unit, vectors, scratch, model, spec, share, is_first):
             clip(scratch, model.n_params, spec.clip_norm)
         store(scratch.nan_flag, 0, zero(vectors))
         propagation.share_scaled_step(scratch, model, spec, vectors, share, u, is_clipped)
-        if horizontal_sum(load(scratch.nan_flag, 0)) != 0:
+        if not stayed_finite(scratch):
             put(share.numbers, share.n * LINE + BAD, s + 1)
 
 
@@ -208,14 +207,6 @@ def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, 
 
     Each thread has buffers of its own, see `team.make_scratches`.
     """
-    vectors = unpack(vectors)
-    beta_products = unpack(beta_products)
-    scratch = unpack(scratch)
-    model = unpack(model)
-    spec = unpack(spec)
-    data = unpack(data)
-    steps = unpack(steps)
-    share = unpack(share)
     of_steps = data, steps, share
     if share.t == 0:
         finish(share, 1, 0)

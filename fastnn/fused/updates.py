@@ -5,7 +5,7 @@ A loop goes through a layer's numbers, weights and then biases, a vector at a ti
 may reach into the next layer or the padding: it is computed whole, and the numbers there are stored
 as they were.
 
-An optimizer is a formula on single vectors in the registry `_UPDATES`, like its function in
+An optimizer is a formula on single vectors in the registry `UPDATES`, like its function in
 `UPDATES` of `fastnn/reference.py`. Its constants stand in `Scratch.update_constants`, in the order
 of `Optimizer.constants`.
 """
@@ -18,6 +18,8 @@ from typing import Any, NamedTuple
 from fastnn.compiler.control import choose, each, pick, sweep, switch
 from fastnn.compiler.lanes import (
     each_lane,
+    each_padded,
+    each_vector,
     has_padding,
     horizontal_sum,
     horizontal_sums,
@@ -44,6 +46,8 @@ from fastnn.compiler.vectors import (
     fma,
     is_double,
     like,
+    maximum,
+    minimum,
     sqrt,
     where_gt,
 )
@@ -74,6 +78,11 @@ class State(NamedTuple):
     nan_flag: Any  # (one vector,)
 
 
+def state_of(scratch, spec, vectors):
+    """Return the arrays of an update of a training state (1 + n_slots, spec.stride)."""
+    return State(vectors, spec.stride, scratch.update_constants, scratch.nan_flag)
+
+
 class Constants:
     """The update constants, each in every lane of a vector; read once, before a loop, for its
     stores may alias them: read in the loop, they made a step of online 758 ns long in place of 725.
@@ -89,10 +98,10 @@ class Constants:
 
     def times(self, factor):
         """Return these constants with the learning rate times a vector of factors."""
-        own = copy.copy(self)
-        own.rate = self.rate * factor
-        own.decay = self.decay * factor
-        return own
+        scaled = copy.copy(self)
+        scaled.rate = self.rate * factor
+        scaled.decay = self.decay * factor
+        return scaled
 
     def finish(self, g, p, is_weight):
         """Return the gradient with the penalty's part, for weights, divided by the batch's sum of
@@ -145,18 +154,17 @@ def _of_any(loop):
     @outlined
     @wraps(loop)
     def apply(code, *args):
-        switch(code, {key: partial(loop, optimizer, *args) for key, optimizer in _UPDATES.items()})
+        switch(code, {key: partial(loop, optimizer, *args) for key, optimizer in UPDATES.items()})
 
     return apply
 
 
-def _walk(start, stop, lanes, *kept):
-    """Iterate over the vectors of a range: (its first number, how many numbers are left from there
-    on).
+def _walk(a, start, stop, *kept):
+    """Iterate over the vectors of array a in a range: (its first number, how many numbers are left
+    from there on).
     """
-    for k in each(ceil_div(stop - start, lanes), *kept):
-        i = start + k * lanes
-        yield i, stop - i
+    for k in each_padded(a, stop - start, *kept):
+        yield start + k, stop - start - k
 
 
 @_of_any
@@ -169,14 +177,14 @@ def update(optimizer, state, gradient, start, biases, end):
     constants = Constants(state.constants)
     # Vectors that hold weights only need no blending; then come the one that may hold both, and
     # those of biases.
-    count = (biases - start) // L
+    whole = (biases - start) // L * L
     flag = [load(state.nan_flag, 0)]
-    for k in each(count, flag):
-        i = start + k * L
+    for k in each_vector(state.vectors, whole, flag):
+        i = start + k
         optimizer.step(
             state, constants, i, one, lambda p: constants.finish(load(gradient, i), p, one), flag
         )
-    for i, n in _walk(start + count * L, end, L, flag):
+    for i, n in _walk(state.vectors, start + whole, end, flag):
         optimizer.step_at_border(state, constants, i, n, biases, lambda p: load(gradient, i), flag)
     store(state.nan_flag, 0, flag[0])
 
@@ -206,7 +214,7 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
         rest = pick(has_padding(A, width) & (width > 1), zero(A), -zero(A))
     unit = width if has_many(A) else 1
     width = narrow_width(A, width)
-    for i, n in _walk(start, end, len(lanes), flag):
+    for i, n in _walk(state.vectors, start, end, flag):
 
         def gradient_of(p):
             k = i - start
@@ -225,9 +233,7 @@ def small_layer_update(optimizer, state, A, D, gather_indices, times_bias, start
             # As many sums as there are lanes are folded together: 7 or 15 additions of vectors, not
             # 24 or 64.
             g = horizontal_sums(acc)
-            return choose(times_bias, lambda: [g * blend_prefix(biases - i, one, p)], lambda: [g])[
-                0
-            ]
+            return choose(times_bias, lambda: g * blend_prefix(biases - i, one, p), lambda: g)
 
         optimizer.step_at_border(state, constants, i, n, biases, gradient_of, flag)
     store(state.nan_flag, 0, flag[0])
@@ -238,7 +244,7 @@ def row_gradient(constants, a, d, is_weight, is_final, p):
     `row_update`.
     """
     g = fma(a, d, like(d, 0.0))
-    return choose(is_final, lambda: [g], lambda: [constants.finish(g, p, is_weight)])[0]
+    return choose(is_final, lambda: g, lambda: constants.finish(g, p, is_weight))
 
 
 @_of_any
@@ -280,28 +286,26 @@ def scaled_update(optimizer, state, gradient, factors, is_weight, start, end, is
     constants = Constants(state.constants)
     flag = [load(state.nan_flag, 0)]
     nothing = zero(state.vectors)
-    for i, n in _walk(start, end, lanes_of(state.vectors), flag):
+    for i, n in _walk(state.vectors, start, end, flag):
         factor = load(factors, i)
-        own = constants.times(factor)
+        scaled = constants.times(factor)
 
-        def formula(p, g, slots, _, is_weight, factor=factor, own=own):
-            new = optimizer.formula(p, g, slots, own, is_weight)
+        def formula(p, g, slots, scaled, is_weight, factor=factor):
+            new = optimizer.formula(p, g, slots, scaled, is_weight)
             return [
                 where_gt(factor, nothing, x, old) for x, old in zip(new, [p, *slots], strict=True)
             ]
 
-        scaled = optimizer._replace(formula=formula)
         g = load(gradient, i)
         weights = load(is_weight, i)
 
         def gradient_of(p, g=g, weights=weights):
             return choose(
-                is_finished,
-                lambda: [g * constants.scale],
-                lambda: [constants.finish(g, p, weights)],
-            )[0]
+                is_finished, lambda: g * constants.scale, lambda: constants.finish(g, p, weights)
+            )
 
-        scaled.step(state, own, i, weights, gradient_of, flag, n)
+        update_where = optimizer._replace(formula=formula)  # the factor is not 0
+        update_where.step(state, scaled, i, weights, gradient_of, flag, n)
     store(state.nan_flag, 0, flag[0])
 
 
@@ -317,7 +321,7 @@ def finish_gradients(scratch, model, params):
     scale = splat(constants, SCALE)
     for _, layer in each_layer(model):
         biases = layer.bias
-        for i, n in _walk(layer.weight, biases + layer.n_bias, lanes_of(gradient)):
+        for i, n in _walk(gradient, layer.weight, biases + layer.n_bias):
             g = load(gradient, i)
             finished = fma(blend_prefix(biases - i, alpha, nothing), load(params, i), g) * scale
             store(gradient, i, blend_prefix(n, finished, g))
@@ -328,7 +332,7 @@ def add(gradient, start, stop, block_gradient):
     """Add one block's gradient of the parameters from `start` to `stop` to that of the blocks
     before it.
     """
-    for i, n in _walk(start, stop, lanes_of(gradient)):
+    for i, n in _walk(gradient, start, stop):
         g = load(gradient, i)
         store(gradient, i, blend_prefix(n, g + load(block_gradient, i), g))
 
@@ -360,7 +364,7 @@ def square_weights(scratch, model, params):
     put(scratch.squares, 0, horizontal_sum(s[0]))
 
 
-def flush(x):
+def flush_subnormal(x):
     """Return ``x where |x| >= tiny else 0``, tiny the smallest normal number, below which a CPU
     computes 20 times slower; NaN passes.
     """
@@ -373,8 +377,7 @@ def _square(g, factor):
     flush the moment afterwards took one instruction more a vector.
     """
     least = like(g, LEAST_SQUARED["float64" if is_double(g) else "float32"])
-    size = absolute(g)
-    size = where_gt(least, size, least, size)
+    size = maximum(least, absolute(g))
     return factor * size * size
 
 
@@ -391,7 +394,7 @@ def momentum_sgd(p, g, slots, constants, is_weight):
     """Return p + v, or p + momentum v - rate g with Nesterov; v = momentum v - rate g."""
     momentum, nesterov, *_ = constants.hyper  # 1 for Nesterov else 0, which makes both one formula
     step = constants.rate * g
-    v = flush(fma(momentum, slots[0], -step))
+    v = flush_subnormal(fma(momentum, slots[0], -step))
     ahead = fma(momentum, v, -step)
     return [p + where_gt(nesterov, like(p, 0.0), ahead, v), v]
 
@@ -399,7 +402,7 @@ def momentum_sgd(p, g, slots, constants, is_weight):
 def _adam_step(g, slots, constants):
     """Return rate m / (sqrt(v) + epsilon), m and v; `rate` has the corrections of both moments."""
     beta_1, one_less_beta_1, beta_2, one_less_beta_2, epsilon, *_ = constants.hyper
-    m = flush(fma(slots[0], beta_1, one_less_beta_1 * g))
+    m = flush_subnormal(fma(slots[0], beta_1, one_less_beta_1 * g))
     v = fma(slots[1], beta_2, _square(g, one_less_beta_2))
     return constants.rate * m / (sqrt(v) + epsilon), m, v
 
@@ -433,10 +436,8 @@ def rprop(p, g, slots, constants, is_weight):
     # a step size of 0: p has not been updated yet
     size = where_gt(size, nothing, size, constants.rate)
     agreement = g * last
-    grown = size * grow
-    shrunk = size * shrink
-    grown = where_gt(grown, largest, largest, grown)
-    shrunk = where_gt(smallest, shrunk, smallest, shrunk)
+    grown = minimum(largest, size * grow)
+    shrunk = maximum(smallest, size * shrink)
     size = where_gt(agreement, nothing, grown, where_gt(nothing, agreement, shrunk, size))
     # after a change of sign p waits for one step (iRprop-)
     g = where_gt(nothing, agreement, nothing, g)
@@ -444,7 +445,7 @@ def rprop(p, g, slots, constants, is_weight):
     return [p - step, g, size]
 
 
-_UPDATES = {
+UPDATES = {
     UPDATE_CODES["SGD"]: Update(0, plain_sgd),
     MOMENTUM: Update(1, momentum_sgd),
     UPDATE_CODES["Adam"]: Update(2, adam),
@@ -452,8 +453,3 @@ _UPDATES = {
     UPDATE_CODES["RMSprop"]: Update(1, rmsprop),
     UPDATE_CODES["RPROP"]: Update(2, rprop),
 }
-
-
-def update_of(code):
-    """Return the `Update` of an optimizer's code."""
-    return _UPDATES[code]

@@ -43,8 +43,8 @@ DEPRECATED = (
     "asv to follow a program from commit to commit, see docs/howto/performance-tracking.md"
 )
 
-# Lines of a failed command's errors that are shown, and the characters of each
-TAIL, WIDTH = (5, 300)
+TAIL = 5  # lines of a failed command's errors that are shown
+WIDTH = 300  # characters of each of them
 
 # The version of the JSON that ``fastnn bench`` writes and the gate reads; another number cannot be
 # read

@@ -315,7 +315,8 @@ class Course(NamedTuple):
 
     def do(self, backend: Backend, state: StepState, steps: Steps | None = None) -> Array:
         """Do steps, or all, in one call of a back end; return the losses of the good ones."""
-        steps = (steps or self.steps)._replace(loss=np.zeros(len((steps or self.steps).start)))
+        steps = self.steps if steps is None else steps
+        steps = steps._replace(loss=np.zeros(len(steps.start)))
         data = Data(*self.task.data)  # a new one: nothing kept from an earlier call may come back
         n_good = backend.train_steps(dataclasses.replace(self.task, data=data), state, steps)
         return steps.loss[:n_good]
