@@ -141,6 +141,7 @@ def entry(function, unpacks=True, **annotations):
         name if function.__annotations__[name] in (int, float) else f"unpack({name})"
         for name in names
     ]
+    # Numba compiles functions with parameters of their own, not those with *arguments.
     scope = {"body": inlined(function), "unpack": unpack}
     exec(f"def call({', '.join(names)}): return body({', '.join(arguments)})", scope)
     return standalone(functools.wraps(function)(scope["call"]))

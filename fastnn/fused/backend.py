@@ -290,17 +290,16 @@ class NumbaBackend(Backend):
         """Return whether batches of up to `n_rows` rows have a specialized kernel, and the rows to
         make buffers for.
         """
-        vector = vector_lanes(dtype)
-        is_small = n_rows <= vector and task.network.n_params <= SPECIAL
         if (
             self.specialize
-            and is_small
+            and task.network.n_params <= SPECIAL
+            and n_rows <= vector_lanes(dtype)
             and not task.network.is_custom  # its addresses are those of one process
             and preparation.kernel_name(task.optimizer) == "train_steps"
             and not rows_are_sparse(task.data)
         ):
             # a kernel for all batches that fit a vector, and one for single rows
-            n_rows = vector if n_rows > 1 else 1
+            n_rows = vector_lanes(dtype) if n_rows > 1 else 1
             return True, n_rows, n_rows
         # Buffers are made for a block of rows. A sequential optimizer updates a layer within the
         # batch, which is then one block whatever its size.

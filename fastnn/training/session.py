@@ -445,7 +445,7 @@ def _tasks_of(
             options.threads,
         )
         tasks.append(task)
-    return tasks, np.array([which[kind] for kind in kind_of])
+    return tasks, np.array(which)[kind_of]
 
 
 def numbered(keys: Iterable[Hashable]) -> tuple[list[int], list[int]]:
