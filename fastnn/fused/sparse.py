@@ -142,9 +142,9 @@ def weight_gradient(
             n = smaller(n_columns - r, size)
             start = layer.weight + (c + r) * fan_out
             here = state._replace(vectors=offset(state.vectors, start))
-            _fetch(here, n * fan_out, used)
-            by_column = partial(_make_strip, layer, scratch, r, n, width)
-            choose(by_lanes, by_column, partial(_scatter_entries, fan_out, *entries))
+            by_column = partial(_make_strip, layer, scratch, here, used, r, n, width)
+            by_row = partial(_scatter_entries, fan_out, here, used, *entries)
+            choose(by_lanes, by_column, by_row)
             step = partial(update, code, here, scratch.strip, 0, n * fan_out, n * fan_out)
             target = offset(scratch.gradient, start)
             write = partial(copy, target, scratch.strip, n * fan_out)
@@ -190,9 +190,11 @@ def _sort_entries(scratch, X, indices, first_column, n_columns, width):
         put(scratch.cursors, b, at[0])
 
 
-def _scatter_entries(fan_out, scratch, X, indices, first_column, n_columns, width):
+def _scatter_entries(
+    fan_out, state, n_vectors, scratch, X, indices, first_column, n_columns, width
+):
     """Write the rows of dW for `n_columns` columns to `scratch.strip`: each entry adds its number
-    times its row's delta to the row of its column.
+    times its row's delta to the row of its column. Meanwhile `n_vectors` of the state are fetched.
     """
     strip = scratch.strip
     clear(strip, n_columns * fan_out)
@@ -201,6 +203,7 @@ def _scatter_entries(fan_out, scratch, X, indices, first_column, n_columns, widt
     for b in each(width):
         first = get(scratch.cursors, b)
         end = get(scratch.row_ends, b)
+        _fetch(state, b * fan_out, fan_out, pick(b < n_columns, n_vectors, 0))
         for n, vectors in sweep(fan_out // L, ROW_TILES):
             places = [(n + v) * L for v in range(vectors)]
             delta = [load(scratch.by_row, b * fan_out + o) for o in places]
@@ -216,14 +219,17 @@ def _scatter_entries(fan_out, scratch, X, indices, first_column, n_columns, widt
             put(scratch.cursors, b, at[0])
 
 
-def _make_strip(layer, scratch, first, n, width):
-    """Write the rows of dW for `n` of the sorted columns, from `first` on, to `scratch.strip`."""
+def _make_strip(layer, scratch, state, n_vectors, first, n, width):
+    """Write the rows of dW for `n` of the sorted columns, from `first` on, to `scratch.strip`.
+    Meanwhile `n_vectors` of the state are fetched.
+    """
     nothing = Strided(scratch.zeros, 0)
     fan_out = layer.fan_out
     step = row_step(layer, scratch.strip)
     for i in each(n):
         n_entries = get(scratch.counts, first + i)
         rows, values = _entries_of(scratch, first + i, width)
+        _fetch(state, i * fan_out, fan_out, n_vectors)
         # its last vector may reach into the next row, which is written afterwards
         row = offset(scratch.strip, i * fan_out)
         terms = [Terms(values, rows, n_entries)]
@@ -232,11 +238,11 @@ def _make_strip(layer, scratch, first, n, width):
         choose(n_entries > 1, lanes, chain)
 
 
-def _fetch(state, n, n_vectors):
+def _fetch(state, start, n, n_vectors):
     """Fetch `n` parameters and their slots to the cache: the update is about to read them."""
     for j in each(n_vectors):
         for o in each(ceil_div(n, lanes_of(state.vectors)), step=lanes_of(state.vectors)):
-            prefetch(state.vectors, j * state.stride + o)
+            prefetch(state.vectors, j * state.stride + start + o)
 
 
 def _sum_by_lanes(row, scratch, rows, values, n, fan_out, step):
