@@ -7,7 +7,7 @@ has filled. The seconds are the processor's, imports included. The answers are c
 import tempfile
 
 from benchmarks.readme import print_parts
-from fastnn.measuring.timing import in_process, markdown
+from fastnn.measuring.timing import digits, in_process, markdown
 
 DATA = "import time\nimport numpy as np\nx = np.linspace(-1, 1, 200).reshape(50, 4)\n"
 TRAIN = """from fastnn import Network, train
@@ -45,7 +45,7 @@ def seconds_of_starts(code: str) -> list[float]:
 
 def table() -> str:
     rows = [
-        [call, *(f"{seconds:.2g}" for seconds in seconds_of_starts(code))]
+        [call, *(digits(seconds) for seconds in seconds_of_starts(code))]
         for call, code in CALLS.items()
     ]
     return markdown(
