@@ -1,24 +1,21 @@
-"""Entry points and their arguments: the types of these in compiled code, how it unpacks them, and
-how it calls an entry point.
+"""The arguments of entry points: their types in compiled code, how it unpacks them, and how it
+calls an entry point.
 """
 
 from __future__ import annotations
 
-import functools
-import inspect
 import itertools
 import typing
 
-import numpy as np
 from llvmlite import ir
-from numba import config, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import models, register_model
 
 from fastnn.compiler.arguments import ARRAY, kind_of
 from fastnn.compiler.memory_ops import BYTES, address_ir
 from fastnn.compiler.program import IN_PLACE_OF_CODE, AfterFirst, digest
-from fastnn.compiler.tracing import INT32, INT64, const, inlined, primitive, standalone
+from fastnn.compiler.tracing import INT32, INT64, const, primitive
 from fastnn.compiler.vectors import VECTOR_BYTES, Many
 from fastnn.memory import COMPILED_DATA
 
@@ -122,29 +119,6 @@ def unpack(argument):
     NamedTuple.
     """
     return argument
-
-
-def entry(function, unpacks=True, **annotations):
-    """Compile an entry point, which takes addresses and numbers, not Python's objects: its body
-    finds arrays as pointers, and NamedTuples, unless it `unpacks` none.
-
-    `annotations` are those of its parameters and its result which others have too.
-    """
-    function.__annotations__ |= annotations
-    if config.DISABLE_JIT:
-        # compiled code does not warn of infinities and NaN either
-        return np.errstate(all="ignore")(function)
-    if not unpacks:  # pragma: no cover - compiled
-        return standalone(function)
-    names = inspect.signature(function).parameters
-    arguments = [
-        name if function.__annotations__[name] in (int, float) else f"unpack({name})"
-        for name in names
-    ]
-    # Numba compiles functions with parameters of their own, not those with *arguments.
-    scope = {"body": inlined(function), "unpack": unpack}
-    exec(f"def call({', '.join(names)}): return body({', '.join(arguments)})", scope)
-    return standalone(functools.wraps(function)(scope["call"]))
 
 
 def _fields_of_many(fields):

@@ -8,7 +8,7 @@ stands for when compiled.
   each primitive emits its instructions there: Python's own loops unroll, and a list of vectors is a
   set of registers. `outlined` makes the instructions a function of their own, which all calls
   share.
-- `inlined` is the decorator of ordinary Numba code, that of the entry points, see `calls.entry`.
+- `entry` and `inlined` are the decorators of ordinary Numba code, that of the entry points.
 
 Primitives and traced functions are not compiled by themselves: Numba's ``@overload`` and
 ``@intrinsic`` would take about a second for the primitives. In a specialized kernel some traced
@@ -26,7 +26,7 @@ import operator
 
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import lower_builtin, type_callable
@@ -452,9 +452,16 @@ def inlined(function):
     return njit(function, inline="always", **_FLAGS)
 
 
-def standalone(function):
-    """Compile a function whose machine code is called from outside: an entry point."""
-    return njit(function, **_FLAGS)
+def entry(function, **annotations):
+    """Compile an entry point, which takes addresses and numbers, not Python's objects.
+
+    `annotations` are those of its parameters and its result which others have too.
+    """
+    function.__annotations__ |= annotations
+    if config.DISABLE_JIT:
+        # compiled code does not warn of infinities and NaN either
+        return np.errstate(all="ignore")(function)
+    return njit(function, **_FLAGS)  # pragma: no cover - compiled
 
 
 def cpu_has(feature: str) -> bool:

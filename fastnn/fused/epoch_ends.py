@@ -11,9 +11,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.calls import caller, entry
+from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, offset, put
-from fastnn.compiler.tracing import inlined
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused.layout import (
     MODE,
     N_LOSS,
@@ -152,6 +152,7 @@ def end_epoch(m: int, epochs: Epochs) -> int:
 
     The calls that score write their results to `losses` and `outputs`.
     """
+    epochs = unpack(epochs)
     loss = 0.0
     right = 0
     if epochs.n_rows > 0:
@@ -206,6 +207,9 @@ def shuffle_rows(
     too large. Here a rejected draw exchanges the row with itself in place of a jump, which a
     processor would have to guess: it takes a third of the time.
     """
+    words = unpack(words)
+    orders = unpack(orders)
+    order = unpack(order)
     position = get(words, 624)
     for e in range(n_orders):
         rows = offset(orders, e * n_rows)

@@ -12,10 +12,10 @@ with "wide" before their names as numbers of many.
 
 import math
 
-from fastnn.compiler.calls import as_many, entry
+from fastnn.compiler.calls import as_many, unpack
 from fastnn.compiler.lanes import horizontal_sum
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, store, zero
-from fastnn.compiler.tracing import cpu_has, inlined
+from fastnn.compiler.tracing import cpu_has, entry, inlined
 from fastnn.compiler.vectors import in_double, where_gt
 from fastnn.fused import propagation
 from fastnn.fused.blocks import set_step_constants
@@ -272,6 +272,15 @@ def train_in_lanes(
     so they do when a member's rule fires. At the ends of epochs the scored rows of all networks are
     scored at once, in buffers of their own, `scoring`.
     """
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    members = unpack(members)
+    lanes = unpack(lanes)
+    scoring = unpack(scoring)
+    epochs = unpack(epochs)
     wide_scratch = as_many(scratch)
     wide_lanes = as_many(lanes)
     wide_scoring = as_many(scoring)

@@ -12,9 +12,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from fastnn.compiler.calls import caller, entry, unpack
+from fastnn.compiler.calls import caller, unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
-from fastnn.compiler.tracing import inlined
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import blocks, formulas, layout, propagation
 from fastnn.fused.custom import Source
 from fastnn.fused.epoch_ends import (  # noqa: F401  entry points of this module, too
@@ -54,6 +54,14 @@ def train_steps(vectors, beta_products, n_steps, scratch, model, spec, data, ste
     order. A step whose loss or parameters are not finite ends the call, as does an epoch whose end
     asks for it; a batch whose weights sum to 0 changes nothing.
     """
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    ends = unpack(ends)
     # the step whose only block is still in the panels
     gathered = -1
     width = 0
@@ -133,6 +141,14 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
     The gradient of the whole batch is made as `loss_and_gradient` does it, and updates all
     parameters in one go; of a sequential optimizer, layer by layer.
     """
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    ends = unpack(ends)
     end = first_end(ends)
     for s in range(n_steps):
         first = get(steps.start, s)
@@ -162,6 +178,9 @@ def train_with_options(vectors, beta_products, n_steps, scratch, model, spec, da
 @entry
 def custom(z: NDArray, block: Ints, n: int, source: Source) -> None:
     """Compile the code of a formula, which kernels call by a block, see `custom.py`."""
+    z = unpack(z)
+    block = unpack(block)
+    source = unpack(source)
     formulas.custom_code(z, block, n, source)
 
 
@@ -179,6 +198,10 @@ def train_members(
     `arguments` (n_members, N_TRAINING) is the `Training` of a member. A row of `constants`
     (n_members, N_CONSTANTS) goes to `scratch.update_constants` before.
     """
+    good = unpack(good)
+    arguments = unpack(arguments)
+    constants = unpack(constants)
+    scratch = unpack(scratch)
     for m in range(n_members):
         # A single training finds the constants of its formulas in the workspace, which the members
         # share.
@@ -203,6 +226,12 @@ def loss_and_gradient(
 
     `mode` is `layout.WITH_GRADIENT` or `layout.SAME_ROWS`, both or none.
     """
+    params = unpack(params)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    rows = unpack(rows)
     # The user's array ends with its last number; behind that of the workspace there is room for a
     # whole vector.
     propagation.copy_params(scratch, model, params, 0)
@@ -220,6 +249,10 @@ def loss_and_gradient(
 @entry
 def predict(out: NDArray, params: NDArray, n_rows: int, X: NDArray, by: Prediction) -> None:
     """Write the outputs of all rows to `out` (n_rows * n_outputs,), a block at a time."""
+    out = unpack(out)
+    params = unpack(params)
+    X = unpack(X)
+    by = unpack(by)
     scratch = unpack(by.scratch)
     model = unpack(by.model)
     # all would take longer than a row's prediction
@@ -243,6 +276,11 @@ def input_jacobian(
     """Write the derivatives of all outputs by the inputs to `out` (n_outputs * n_rows * n_inputs,),
     by blocks.
     """
+    out = unpack(out)
+    params = unpack(params)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    X = unpack(X)
     propagation.copy_params(scratch, model, params, 0)
     params = scratch.params
     for begin in range(0, n_rows, model.block):
@@ -257,7 +295,7 @@ def input_jacobian(
             propagation.input_slopes(place, scratch, model, params, o, n, width)
 
 
-@partial(entry, unpacks=False)
+@entry
 def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
     """Write the outputs of a row x (n_inputs,) to `out` (n_outputs,), as code calls it that has its
     address.
@@ -265,7 +303,7 @@ def evaluate(x: NDArray, out: NDArray, network: Weights) -> None:
     evaluate_objects(x, out, network)
 
 
-@partial(entry, unpacks=False)
+@entry
 def evaluate_table(x: NDArray[np.float64], out: NDArray[np.float64], table: TableWeights) -> None:
     """Write the outputs of a table's row x (n_inputs,) to `out` (n_outputs,), as `evaluate` does
     those of a network.

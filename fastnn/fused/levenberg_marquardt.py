@@ -9,9 +9,9 @@ import math
 from functools import partial
 
 from fastnn import optimizers
-from fastnn.compiler.calls import entry
+from fastnn.compiler.calls import unpack
 from fastnn.compiler.memory_ops import get, lanes_of, load, offset, put, splat, store
-from fastnn.compiler.tracing import inlined
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.compiler.vectors import fma
 from fastnn.fused import normal
 from fastnn.fused.blocks import gather_block, padded, penalty, sum_weights
@@ -344,6 +344,14 @@ def levenberg_marquardt(vectors, beta_products, n_steps, scratch, model, spec, d
     All steps are on the rows of the first one. Where the method ends, its number goes to the last
     vector.
     """
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    ends = unpack(ends)
     n = model.n_params
     ended = (LAST_BAYESIAN if spec.bayesian else LAST) * spec.stride
     put(vectors, ended, 0.0)

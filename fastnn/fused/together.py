@@ -15,10 +15,10 @@ are done, the caller goes on, and a late thread finds that there is nothing left
 import math
 from functools import partial
 
-from fastnn.compiler.calls import entry
+from fastnn.compiler.calls import unpack
 from fastnn.compiler.memory_ops import get, lanes_of, offset, put, store, zero
 from fastnn.compiler.shared_numbers import WAIT, WAKE, added, futex, nap, observed, relax, swapped
-from fastnn.compiler.tracing import inlined
+from fastnn.compiler.tracing import entry, inlined
 from fastnn.fused import propagation
 from fastnn.fused.blocks import (
     clip,
@@ -207,6 +207,14 @@ def train_together(vectors, beta_products, n_steps, scratch, model, spec, data, 
 
     Each thread has buffers of its own, see `team.make_scratches`.
     """
+    vectors = unpack(vectors)
+    beta_products = unpack(beta_products)
+    scratch = unpack(scratch)
+    model = unpack(model)
+    spec = unpack(spec)
+    data = unpack(data)
+    steps = unpack(steps)
+    share = unpack(share)
     of_steps = data, steps, share
     if share.t == 0:
         finish(share, 1, 0)
