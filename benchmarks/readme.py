@@ -29,6 +29,7 @@ PAGES = {  # name of the place: page, and the command's arguments, besides its o
     "bench": (OWN, f"{RUN}.speeds", f"{IMAGES}/bench.png"),
     "estimators": (f"{HOWTO}/scikit-learn.md", f"{RUN}.real_work", "fits"),
     "sparse": (f"{HOWTO}/large-tables.md", f"{RUN}.real_work", "sparse"),
+    "words": (f"{HOWTO}/tables-large.md", f"{RUN}.real_work", "words"),
     "real_work": (OWN, f"{RUN}.real_work", "usual"),
     "exports": (f"{HOWTO}/export.md", f"{RUN}.exports", "differences", "files"),
     "one_row": (f"{HOWTO}/predict-fast.md", f"{RUN}.exports", "one_row"),

@@ -326,12 +326,9 @@ def row_product(z, W, a, bias, n_terms, fan_out):
     This is `forward_product` for one row.
     """
     L = lanes_of(z)
-    b, step = bias
     for n, vectors in sweep(ceil_div(fan_out, L), ROW_TILES if L > 1 else NUMBER_TILES):
         columns = [(n + v) * L for v in range(vectors)]
-        sums = choose(
-            step > 0, lambda: [load(b, o) for o in columns], lambda: [splat(b, 0)] * vectors
-        )
+        sums = bias_of_columns(bias, columns)
         # W is read by rows, as it lies: from input to input one number of `a` meets a stretch of
         # its row.
         for k in each(n_terms, sums):
@@ -340,6 +337,15 @@ def row_product(z, W, a, bias, n_terms, fan_out):
             sums[:] = [fma(a_k, load(W, row + o), s) for o, s in zip(columns, sums, strict=True)]
         for o, s in zip(columns, sums, strict=True):
             store(z, o, s)
+
+
+def bias_of_columns(bias, columns):
+    """Return vectors of a bias, `Strided`, from these columns on: sums begin with them."""
+    return choose(
+        bias.step > 0,
+        lambda: [load(bias.pointer, o) for o in columns],
+        lambda: [splat(bias.pointer, 0)] * len(columns),
+    )
 
 
 @traced

@@ -31,7 +31,7 @@ from fastnn.compiler.vectors import fma
 from fastnn.fused.dense import activate_layer, bias_of
 from fastnn.fused.gather import add_to, clear, copy, scatter_panel
 from fastnn.fused.layout import COLUMNS, FETCHED_FROM
-from fastnn.fused.matmul import ROW_TILES, Strided
+from fastnn.fused.matmul import ROW_TILES, Strided, bias_of_columns
 from fastnn.fused.updates import update
 from fastnn.memory import ceil_div
 
@@ -86,11 +86,7 @@ def _add_up(targets, terms, W, bias, fan_out):
         shared = smaller(shared, one.n)
     for n, vectors in sweep(ceil_div(fan_out, L), TILES):
         columns = [(n + v) * L for v in range(vectors)]
-        first = choose(
-            bias.step > 0,
-            lambda columns=columns: [load(bias.pointer, o) for o in columns],
-            lambda vectors=vectors: [splat(bias.pointer, 0)] * vectors,
-        )
+        first = bias_of_columns(bias, columns)
         sums = [[*first] for _ in terms]
 
         def add(one, s, k, columns=columns):

@@ -86,8 +86,8 @@ def check_optimizer(
     """Raise TypeError, with which of `names` to write, unless `optimizer` is an Optimizer."""
     if isinstance(optimizer, Optimizer):
         return
-    name_of_it = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
-    meant = [name for name in names if name_of_it.lower() == name.lower()]
+    written = optimizer if isinstance(optimizer, str) else getattr(optimizer, "__name__", "")
+    meant = [name for name in names if written.lower() == name.lower()]
     hint = f"say {meant[0]}()" if meant else f"one of {', '.join(f'{name}()' for name in names)}"
     raise TypeError(f"{argument} must be a fastnn Optimizer, not {shown(optimizer)}: {hint}")
 

@@ -111,9 +111,13 @@ def test_rows_in_csr_form_are_the_same_made_by_any_chunks(monkeypatch):
     assert_same_bits(few.starts, many.starts)
 
 
-def test_copies_with_more_gaps_are_the_same_in_csr_form():
-    rows, _ = TablePreparation()._fit_inputs(WORDS, np.random.RandomState(0), None, None)
+def test_copies_with_more_gaps_are_the_same_in_csr_form(monkeypatch):
+    arguments = WORDS, np.random.RandomState(0), None, None
+    rows, n_copies = TablePreparation()._fit_inputs(*arguments)
+    monkeypatch.setattr(preparation, "may_pay", lambda *numbers: False)
     dense = TablePreparation().fit_with_gaps(WORDS, np.random.RandomState(0))
+    assert type(rows) is SparseRows
+    assert n_copies == len(dense) == 4
     assert_array_equal(rows.toarray(), np.vstack(dense))
 
 
