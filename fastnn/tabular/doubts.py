@@ -109,7 +109,7 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     made = "make numbers of them"
     if others := [text for unit, those in amounts.items() for text in those if any(unit)]:
         example += f" and, in another unit, {max(others, key=counts.__getitem__)!r}"
-        made += " in one unit"
+        made += ", once all are in one unit"
     steps = _without_unit(unit, texts)
     decimal, doubt = _decimal_point(numbers)
     if any(":" in number for number in numbers):

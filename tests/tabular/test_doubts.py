@@ -97,7 +97,8 @@ def test_a_number_of_another_unit_is_an_error_for_the_remedy():
     reading = reading_of(Counter([*texts, *texts[:1], *[f"{x:.1f} mi" for x in NUMBERS[40:]]]))
     assert reading.example.startswith(f"{texts[0]!r} and, in another unit, '")
     assert reading.example.endswith(" mi'")
-    assert reading.remedy.startswith("make numbers of them in one unit, by .str.removesuffix")
+    first = "make numbers of them, once all are in one unit, by .str.removesuffix"
+    assert reading.remedy.startswith(first)
 
 
 @pytest.mark.parametrize(
