@@ -42,8 +42,7 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
     """
     if type(value) is np.ndarray and value.dtype.kind in _REAL:
         return value
-    if type(value).__module__.startswith("scipy.sparse"):
-        raise TypeError(f"{name} is sparse, and has to be dense: use {name}.toarray()")
+    refuse_sparse(name, value)
     refuse_lazy(name, value)
     refuse_masked(name, value)
     if is_frame(value):
@@ -68,6 +67,12 @@ def real_array(name: str, value: Any, dtype: DTypeLike | None = None) -> Array:
             f"{name} must hold real numbers, not {what} (dtype {cut(array.dtype)}){where}"
         )
     return array
+
+
+def refuse_sparse(name: str, value: Any, other: str = "") -> None:
+    """Raise TypeError for a sparse matrix of SciPy; `other` is another way than a dense one."""
+    if type(value).__module__.startswith("scipy.sparse"):
+        raise TypeError(f"{name} is sparse, and has to be dense: use {name}.toarray(){other}")
 
 
 def refuse_lazy(name: str, value: Any) -> None:

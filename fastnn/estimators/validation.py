@@ -24,6 +24,7 @@ from fastnn.checking.values import (
     refuse_lazy,
     refuse_masked,
     refuse_missing,
+    refuse_sparse,
     refuse_text,
 )
 from fastnn.losses import ACTIVATIONS, HIDDEN, Value, checked
@@ -212,6 +213,7 @@ def validated(estimator: Any, X: Any, y: Any = NO_Y, **options: Any) -> Any:
         X = checked_sparse("X", X)
         y = checked_sparse("y", y)
         if options.get("y_numeric"):
+            refuse_sparse("y", y)
             refuse_text(y)
         try:
             dtypes = X.dtypes if is_frame(X) else [getattr(X, "dtype", None)]
@@ -304,6 +306,7 @@ def raveled(y: Array) -> Array:
     """
     if y.ndim != 2 or y.shape[1] != 1:
         return y
+    refuse_sparse("y", y)
     text = (
         "A column-vector y was passed when a 1d array was expected. Please change the shape of "
         "y to (n_samples, ), "

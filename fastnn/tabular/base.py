@@ -26,7 +26,12 @@ from fastnn import plotting
 from fastnn.checking import display
 from fastnn.checking.arguments import Faults, counted, errors_of, short_errors, shown
 from fastnn.checking.hints import explains_keywords
-from fastnn.checking.values import check_validation_parts, refuse_lazy, refuse_missing
+from fastnn.checking.values import (
+    check_validation_parts,
+    refuse_lazy,
+    refuse_missing,
+    refuse_sparse,
+)
 from fastnn.errors import warn
 from fastnn.estimators.labels import checked_weight, row_weights
 from fastnn.estimators.validation import COUNT, POSITIVE, WITHIN_ONE, Constraints, name_hint
@@ -392,6 +397,7 @@ class BaseTabular(Saving, Exporting, BaseEstimator, ABC):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None"
             )
+        refuse_sparse("y", y)
         refuse_lazy("y", y)
         is_alone = isinstance(y, (list, tuple)) and len(y) == 1
         name = y[0] if is_alone else y

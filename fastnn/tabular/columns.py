@@ -11,7 +11,14 @@ import numpy as np
 from sklearn.utils.validation import check_array
 
 from fastnn.checking.arguments import class_of, short_errors, shown
-from fastnn.checking.values import MISSING, column_names, is_gap, refuse_complex, refuse_lazy
+from fastnn.checking.values import (
+    MISSING,
+    column_names,
+    is_gap,
+    refuse_complex,
+    refuse_lazy,
+    refuse_sparse,
+)
 from fastnn.memory import Array
 
 LARGEST = 1e150
@@ -60,6 +67,7 @@ class Table:
     """
 
     def __init__(self, X: Any, name: str = "X") -> None:
+        refuse_sparse(name, X, ", or MLPClassifier or MLPRegressor, which take sparse rows")
         refuse_lazy(name, X)
         refuse_complex(name, X)
         self.is_frame = all(hasattr(X, part) for part in ("columns", "dtypes", "__getitem__"))

@@ -6,6 +6,7 @@ import warnings
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning, DataConversionWarning
 from sklearn.metrics import f1_score
@@ -272,6 +273,18 @@ def test_masked_values_are_refused_as_by_train(kind):
     mlp = kind(**PLAIN).fit(np.ma.masked_array(X), Y)
     with pytest.raises(ValueError, match=message.format("X")):
         mlp.predict(MASKED)
+
+
+def test_sparse_targets_are_refused_unless_they_are_labels_of_several_columns():
+    dense = r"^y is sparse, and has to be dense: use y.toarray\(\)$"
+    for kind, columns in ((MLPClassifier, [Y]), (MLPRegressor, [Y]), (MLPRegressor, [Y, ~Y])):
+        with pytest.raises(TypeError, match=dense):
+            kind(**PLAIN).fit(X, csr_array(np.column_stack(columns).astype(float)))
+    labels = np.column_stack([Y, ~Y]).astype(int)
+    of_sparse, of_dense = (MLPClassifier(**PLAIN, random_state=0) for _ in range(2))
+    of_sparse.fit(X, csr_array(labels))
+    of_dense.fit(X, labels)
+    assert of_sparse.predict_proba(X).tolist() == of_dense.predict_proba(X).tolist()
 
 
 GAP = np.array([None, *X[1:, 0]], object)

@@ -11,6 +11,7 @@ import pytest
 from bits import assert_same_bits
 from numpy.random import RandomState
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.model_selection import KFold, TimeSeriesSplit
 from small_tables import (
     FRAME,
@@ -246,6 +247,9 @@ REFUSED = [
     ),
 ]
 OF_ANOTHER_TYPE = [
+    (R, {"y": csr_array(NUMBERS[:, None])}, r"y is sparse, and has to be dense: use y.toarray"),
+    (C, {"y": csr_array(NUMBERS[:, None] > 0)}, r"y is sparse, and has to be dense: use y.toarr"),
+    (R, {"X": csr_array(np.eye(60))}, "X is sparse, .* or MLPClassifier or MLPRegressor, which"),
     (
         R,
         {"hidden_layer_sizes": (8.5, 8.5)},
