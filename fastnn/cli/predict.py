@@ -14,6 +14,7 @@ from fastnn.cli.tables import (
     about_table,
     check_columns,
     check_numbers,
+    check_words,
     read_table,
     write_csv,
 )
@@ -53,6 +54,7 @@ def predict(
     check_columns(frame, table, {"--keep": keep or []})
     X = _of_fit(frame, table, saved)
     check_numbers(X[X.columns.difference([*words], sort=False)], table)
+    check_words(X, table, words)
     with about_table(table):
         predictions = _predictions(saved, X, interval)
         for name in predictions.columns.intersection(keep or []):

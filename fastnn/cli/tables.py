@@ -52,13 +52,14 @@ IN_COMMANDS = {
         "leave it out by --drop if it only numbers the rows, write plain numbers if it has amounts"
     ),
     "drop it, or": "leave it out by --drop, or",
+    'make booleans of them, by .map({"True": True, "False": False})': "write True or False there",
+    "make words of them, by .astype(str)": "write words there",
     "put numbers in its place": "leave it out by --drop, or put numbers in its place",
 }
 """{remedy in Python: the remedy for a command}."""
 
-IN_PYTHON = re.compile("make numbers of them.*?(?=, or say| if texts)")
-PLAIN_NUMBERS = "write plain numbers, and say by --na which words are gaps"
-"""The remedy in Python for words that read as numbers, and that for a command."""
+IN_PYTHON = re.compile("make numbers of them.*?(?=, or say| if texts|; the same|$)", re.MULTILINE)
+"""The remedy in Python for words that read as numbers."""
 
 
 class TableError(FastnnError):
@@ -229,6 +230,28 @@ def check_numbers(frame: "DataFrame", path: Path) -> None:
         raise TableError(f"{path}: {'; '.join(faults)}: {right}")
 
 
+def check_words(frame: "DataFrame", path: Path, words: Mapping[str, Sequence[str]]) -> None:
+    """End the command with 2 where a column of texts holds numbers alone, and of its `words` in
+    `fit` none was a number: it was written otherwise then.
+    """
+    from fastnn.tabular.columns import is_number
+
+    for name in frame.columns.intersection([*words]):
+        cells = frame[name].dropna()
+        levels = words[name]
+        if len(cells) and all(map(is_number, cells)) and not any(map(is_number, levels)):
+            fault = f"column {name!r} holds numbers ({cut(cells.iloc[0])!r} in row "
+            fault += f"{cells.index[0] + 1:,}) and held words in fit ({cut(levels[0])!r})"
+            right = "write them as in the table of fit, or fit again on a table of numbers"
+            raise TableError(f"{path}: {fault}: {right}")
+
+
+def _plain_numbers(remedy: re.Match[str]) -> str:
+    """Return the remedy for a command in place of one in Python for words that read as numbers."""
+    right = "write plain numbers, such as 1234.5, without units"
+    return right + ", and say by --na which words are gaps" * ('errors="coerce"' in remedy[0])
+
+
 @contextmanager
 def about_table(path: Path, target: str = "", groups: str | None = None) -> Iterator[None]:
     """Print warnings as lines on stderr, and end the command by an error in a line, with the names
@@ -237,7 +260,7 @@ def about_table(path: Path, target: str = "", groups: str | None = None) -> Iter
     arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
     def in_commands(message: object) -> str:
-        text = IN_PYTHON.sub(PLAIN_NUMBERS, str(message))
+        text = IN_PYTHON.sub(_plain_numbers, str(message))
         for remedy, of_command in IN_COMMANDS.items():
             text = text.replace(remedy, of_command)
         first, _, rest = text.partition(" ")
@@ -257,4 +280,6 @@ def about_table(path: Path, target: str = "", groups: str | None = None) -> Iter
         try:
             yield
         except (ValueError, TypeError) as error:
-            raise TableError(in_commands(error)) from error
+            text = in_commands(error)
+            place = f"{path}: " if text.startswith("column") else ""
+            raise TableError(place + text) from error

@@ -110,16 +110,16 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     if others := [text for unit, those in amounts.items() for text in those if any(unit)]:
         example += f" and, in another unit, {max(others, key=counts.__getitem__)!r}"
         made += ", once all are in one unit"
-    steps = _without_unit(unit, texts)
     decimal, doubt = _decimal_point(numbers)
+    steps = _without_unit(unit, texts) + decimal
+    call = "pandas.to_numeric"
+    # of another unit, to_numeric raises an error
+    if len(texts) + sum(map(len, amounts.values())) < len(counts):
+        call += '(..., errors="coerce")'
     if any(":" in number for number in numbers):
         way = "such as minutes, by pandas.to_timedelta"
-    elif steps + decimal:
-        way = f"by {steps}{decimal} and pandas.to_numeric"
-    elif others:
-        way = "by pandas.to_numeric"
     else:
-        way = 'by pandas.to_numeric(..., errors="coerce")'
+        way = f"by {steps} and {call}" if steps else f"by {call}"
     return Reading(example, f"{made}, {way}{doubt}")
 
 

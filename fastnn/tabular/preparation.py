@@ -433,8 +433,12 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         table = Table(X)
         places = self._places(table)
         numbers = np.empty((table.n_rows, len(self.number_columns_)))
+        faults = Faults()
         for i, j in enumerate(self.number_columns_):
-            numbers[:, i] = self._column(table, places[j], {"number"}).values
+            with faults.part(table.label(places[j])):
+                numbers[:, i] = self._column(table, places[j]).values
+        with short_errors():
+            faults.check()
         gaps = np.isnan(numbers)
         new_gaps = []
         new_words = []
@@ -443,7 +447,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             are_new = gaps.any(axis=0) & ~self.has_gaps_
             new_gaps = [self.number_columns_[i] for i in np.flatnonzero(are_new)]
         for one, has_gaps in zip(self.levels_, self.has_word_gaps_, strict=True):
-            column = self._column(table, places[one.column], kinds_of(one.levels), as_words=True)
+            column = self._column(table, places[one.column], one.levels)
             codes.append(one.codes(column))
             counts = Counter(column.values[codes[-1] < 0].tolist())
             unknown = [word for word in counts if not is_gap(word)]
@@ -509,25 +513,41 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             warn(UserWarning(f"{fault}: {listed(others)}"))
         return [place_of[name] for name in names]
 
-    def _column(self, table: Table, j: int, kinds: set[str], as_words: bool = False) -> Column:
-        """Read column j; ValueError unless it holds what `fit` saw there. Booleans are numbers
-        where it saw numbers.
+    def _column(self, table: Table, j: int, levels: list[Any] | None = None) -> Column:
+        """Read column j of words, of which `fit` saw `levels`, or of numbers.
+
+        Raises
+        ------
+        ValueError
+            Unless it holds what `fit` saw there; booleans are numbers where it saw numbers.
         """
-        column = table.column(j, as_words)
+        column = table.column(j, as_words=levels is not None)
+        kinds = {"number"} if levels is None else kinds_of(levels)
         held = with_numbers(column.kinds)
         if held and not held & kinds:
-            was, way = _words_for(kinds)
-            is_, _ = _words_for(held)
-            right = f"make {was} of them, by {way}"
-            if table.names is None and hasattr(self, "feature_names_in_"):
-                right = (
-                    f"it is taken for {self.feature_names_in_[j]!r}, since X has no names; "
-                    f"{right}, or give a frame"
-                )
-            raise ValueError(f"{column.label} held {was} in fit and holds {is_} now: {right}")
-        if as_words or column.holds_numbers:
+            raise ValueError(self._other_kind(column, table.names is None, j, levels))
+        if levels is not None or column.holds_numbers:
             return column
         return column._replace(values=as_numbers(column.values, column.label))
+
+    def _other_kind(
+        self, column: Column, has_no_names: bool, j: int, levels: list[Any] | None
+    ) -> str:
+        """Return what `_column` says of a column that holds other things than in `fit`."""
+        counts = Counter(word for word in column.values.tolist() if not is_gap(word))
+        was, way = _words_for({"number"} if levels is None else kinds_of(levels))
+        is_, _ = _words_for(with_numbers(column.kinds))
+        right = f"make {was} of them, by {way}"
+        if levels is None and (reading := reading_of(counts)):
+            right = reading.remedy
+        if has_no_names and hasattr(self, "feature_names_in_"):
+            right = (
+                f"it is taken for {self.feature_names_in_[j]!r}, since X has no names; "
+                f"{right}, or give a frame"
+            )
+        before = was if levels is None else f"{was} ({shown(levels[0])})"
+        now = f"{is_} ({shown(next(iter(counts)))})"
+        return f"{column.label} held {before} in fit and holds {now} now: {right}"
 
     def _matrix(self, rows: Rows) -> Matrix:
         """Return the matrix (n, n_numbers) of rows."""

@@ -306,7 +306,7 @@ def test_words_that_read_as_numbers_are_told(run, fit, text):
     texts = [text.format(k) for k in range(N)]
     _, err = fit(TABLE[["count"]].assign(price=texts), NUMBERS)
     fault = f"column 'price' holds words that read as numbers ({texts[0]!r}): "
-    right = "write plain numbers, and say by --na which words are gaps, or say --category if"
+    right = "write plain numbers, such as 1234.5, without units, or say --category if"
     assert fault + right in " ".join(err.split())
     TABLE[["count"]].assign(y=texts[:40] * 3).to_csv("table.csv", index=False)
     code, _, err = run(*of_fit())
@@ -531,9 +531,9 @@ def test_other_models_pass_over_columns_and_take_any_order(succeed):
 
 
 AMOUNTS = {
-    "?": "write plain numbers, and say by --na which words are gaps if texts such as",
-    " m2": "write plain numbers, and say by --na which words are gaps if texts such as",
-    "%": "write plain numbers, and say by --na which words are gaps if texts such as",
+    "?": "without units, and say by --na which words are gaps if texts such as",
+    " m2": "write plain numbers, such as 1234.5, without units if texts such as",
+    "%": "write plain numbers, such as 1234.5, without units if texts such as",
 }
 
 
@@ -546,6 +546,24 @@ def test_advice_on_amounts_is_in_the_words_of_the_command(fit, unit):
     assert AMOUNTS[unit] in err
     assert "pandas" not in err
     assert "str.replace" not in err
+
+
+def test_a_column_written_otherwise_than_in_fit_is_refused(refused, fit):
+    """Of the words of a column of many levels, none is unknown."""
+    numbers = np.arange(300) * 7919 % 1009
+    table = pd.DataFrame({"count": numbers / 7, "amount": [f"{k} km" for k in numbers]})
+    fit(table, numbers * 1.5)
+    right = ": write them as in the table of fit, or fit again on a table of numbers"
+    fault = "table.csv: column 'amount' holds numbers ('0' in row 1) and held words in fit ('"
+    table.assign(amount=numbers).to_csv("table.csv", index=False)
+    message = refused("predict", "model.npz", "table.csv")
+    assert fault in message
+    assert right in message
+    table.assign(count=[f"{k},5 km" for k in numbers]).to_csv("table.csv", index=False)
+    message = refused("predict", "model.npz", "table.csv")
+    fault = "table.csv: column 'count' held numbers in fit and holds words ('0,5 km') now: "
+    assert fault + "write plain numbers, such as 1234.5, without units" in message
+    assert "pandas" not in message
 
 
 def test_a_file_that_would_run_code_is_not_read(refused, fit):

@@ -17,6 +17,10 @@ NUMBERS = RNG.uniform(0, 30, 60)
 READ = {  # texts, and what is said to make numbers of them
     "decimals": ([f"{x:.2f}" for x in NUMBERS], "pandas.to_numeric"),
     "whole numbers": ([str(k) for k in range(60)], "pandas.to_numeric"),
+    "words beside a unit": (
+        [f"{k}.5 km" for k in range(40)] + [f"no {k}" for k in range(20)],
+        "(..., errors=",
+    ),
     "some words": ([str(k) for k in range(40)] + [f"no {k}" for k in range(20)], 'errors="coerce"'),
     "a unit": ([f"{x:.1f} ct" for x in NUMBERS], '.str.removesuffix("ct")'),
     "an area": ([f"{x:.1f} m2" for x in NUMBERS], '.str.removesuffix("m2")'),

@@ -186,13 +186,24 @@ def test_numbers_and_words_that_change_places_are_named():
     preparation = TablePreparation().fit(pd.DataFrame({"a": [1, 2], "b": ["x", "y"]}))
     of_booleans = TablePreparation().fit(pd.DataFrame({"a": [True, False]}))
     with pytest.raises(
-        ValueError, match="'a' held booleans in fit and holds words now: make booleans of them"
+        ValueError,
+        match=r"'a' held booleans \(False\) in fit and holds words \('True'\) now: make booleans",
     ):
         of_booleans.transform(pd.DataFrame({"a": ["True"]}))
-    with pytest.raises(ValueError, match="column 'a' held numbers in fit and holds words now"):
-        preparation.transform(pd.DataFrame({"a": ["1", "2"], "b": ["x", "y"]}))
-    with pytest.raises(ValueError, match="column 'b' held words in fit and holds numbers now"):
+    held = r"column 'a' held numbers in fit and holds words \('1,5 km'\) now: make numbers "
+    with pytest.raises(ValueError, match=held + "of them, by pandas.to_numeric"):
+        preparation.transform(pd.DataFrame({"a": ["1,5 km"], "b": ["x"]}))
+    distances = pd.DataFrame({"a": ["1,5 km", "2 km", "3 km"], "b": ["x"] * 3})
+    with pytest.raises(
+        ValueError, match=held + r'of them, by .str.removesuffix\("km"\).str.replace'
+    ):
+        preparation.transform(distances)
+    held = r"column 'b' held words \('x'\) in fit and holds numbers \(3\) now"
+    with pytest.raises(ValueError, match=held):
         preparation.transform(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+    numbers = TablePreparation().fit(pd.DataFrame({"a": [1, 2], "b": [3, 4]}))
+    with pytest.raises(ValueError, match=r"'a' .*\('x'\).*; the same in 'b'"):
+        numbers.transform(pd.DataFrame({"a": ["x"], "b": ["x"]}))
     gaps = pd.DataFrame({"a": [None, None], "b": [np.nan, None]})  # which are neither
     assert preparation.transform(gaps).tolist() == [[0, 0], [0, 0]]
 
@@ -337,7 +348,7 @@ def test_the_warning_of_many_levels_says_what_to_do():
     for word, remedy in (
         (
             "{}.5",
-            r"make numbers of them, by pandas.to_numeric\(.*\) if texts such as '0.5' are amounts",
+            r"make numbers of them, by pandas.to_numeric if texts such as '0.5' are amounts",
         ),
         ("id {}", "drop the column if it only numbers the rows"),
     ):
