@@ -3,7 +3,7 @@ its end.
 
 Ordinary Numba code that knows no network. `train_steps` calls `end_epoch` by its address; losses
 and outputs come from the machine code of the other entry points, so that they have the bits that
-these give alone. `Evaluation` and `fires` of `training` do the same in Python.
+these give alone. `Evaluation` and `count_epoch` of `training` do the same in Python.
 """
 
 import math
@@ -77,9 +77,9 @@ def count_right(outputs, labels, n_rows, n_outputs, exclusive, of_row, of_output
 
 
 @inlined
-def fires(rule, score):
-    """Update the rule by an epoch's score; return 1 if it fires, else 0, as `fires` of `training`
-    does.
+def count_epoch(rule, score):
+    """Count an epoch with this score; return 1 if the rule fires, else 0, as `count_epoch` of
+    `training` does.
     """
     if get(rule, LIMIT) == 0:  # there is none
         return 0
@@ -139,7 +139,7 @@ def decide(epochs, m, loss, right, params, step):
         best = offset(epochs.best_params, m * epochs.n_kept)
         for k in range(epochs.n_kept):
             put(best, k, get(params, k * step))
-    fired = fires(rule, loss_of_epoch(epochs, m, epoch) if epochs.n_factors > 0 else score)
+    fired = count_epoch(rule, loss_of_epoch(epochs, m, epoch) if epochs.n_factors > 0 else score)
     put(epochs.ended, 2 * m, epoch + 1)
     put(epochs.ended, 2 * m + 1, fired)
     return fired

@@ -26,7 +26,7 @@ from fastnn.training.log import NO_FACTORS, Log
 from fastnn.training.options import TrainOptions
 from fastnn.training.state import TrainingStates
 from fastnn.training.steps import FIRST_CHUNK_WORK, may_draw_ahead, rows_of
-from fastnn.training.stopping import fires, name_of, scorer
+from fastnn.training.stopping import count_epoch, name_of, scorer
 
 CopyRows = Callable[[Data, Array], Data]
 
@@ -268,7 +268,7 @@ class Judge:
                 score = -measured
             if first.keeps_best:
                 self._keep(k, score, params)
-            if fires(self.states.rules[k], loss if first.by_steps else score):
+            if count_epoch(self.states.rules[k], loss if first.by_steps else score):
                 fired.add(k)
         return fired
 

@@ -430,7 +430,7 @@ def score_name(monitor: Monitor, *, validated: bool) -> str:
 
 
 # ---------------------------------------------------------------------- the rule in rows of numbers
-# A score is compared with the best one so far; here, lower is better. `fires` of
+# A score is compared with the best one so far; here, lower is better. `count_epoch` of
 # `fastnn/fused/epoch_ends.py` does the same as that below.
 
 
@@ -490,7 +490,7 @@ def no_rules(m: int) -> NDArray[np.float64]:
     return rows
 
 
-def fires(row: NDArray[np.float64], score: float) -> bool:
+def count_epoch(row: NDArray[np.float64], score: float) -> bool:
     """Count an epoch with this score in the row of a member; return whether its rule fires."""
     numbers: list[Any] = row.tolist()  # Python computes with its own floats in a tenth of the time
     limit = numbers[LIMIT]
