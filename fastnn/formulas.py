@@ -269,6 +269,9 @@ def check_finite(name: str, formula: Formula, **tried: Array) -> None:
             place = tuple(wrong[0])
             at = ", ".join(f"{key} = {grid[place]:g}" for key, grid in points.items())
             way = "choose harmless arguments by np.where first"
+            if result.dtype == np.float32:
+                at += " in float32, in which numbers below 1e-45 are 0"
+                way += ", or train in float64"
             if "y" in points:
                 way += ", or say which targets it takes: CustomLoss(function, low=, high=)"
             raise ValueError(f"{name}: its {word} is {result[place]} at {at}: {way}")

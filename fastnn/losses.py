@@ -43,6 +43,7 @@ from fastnn.formulas import (
     text,
     with_numbers,
 )
+from fastnn.memory import Array
 from fastnn.recording import formula_of, recorded
 
 
@@ -553,6 +554,16 @@ class Custom(Value):
             with_derivative(self.formula, self.inputs[0])
         super().__post_init__()
 
+    def check_in_float32(self, network: Any) -> None:
+        """Raise ValueError where a network's function is not finite in float32 near 0, in which
+        constants may be 0 that float64 has.
+        """
+        self._check_finite(network, TRIED[abs(TRIED) <= 1].astype(np.float32))
+
+    def _check_finite(self, network: Any, tried: Array) -> None:
+        """Raise ValueError where a network's function is not finite for numbers that are tried."""
+        raise NotImplementedError
+
     def __repr__(self) -> str:
         return f"{type(self).__name__}({text(self.formula)})"
 
@@ -594,7 +605,11 @@ class CustomActivation(Custom):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_finite("the activation", with_derivative(self.formula, "z"), z=TRIED)
+        self._check_finite(None, TRIED)
+
+    def _check_finite(self, network: Any, tried: Array) -> None:
+        """Raise ValueError where it is not finite for some z, in any network."""
+        check_finite("the activation", with_derivative(self.formula, "z"), z=tried)
 
     @property
     def line(self) -> Activation:
@@ -679,14 +694,17 @@ class CustomLoss(Custom):
         )
 
     def _check_network(self, network: Any) -> None:
+        self._check_finite(network, TRIED)
+
+    def _check_finite(self, network: Any, tried: Array) -> None:
         """Raise ValueError where a loss of the network's outputs and targets is not finite."""
         output = network.output_line
-        outputs = TRIED[(output.low < TRIED) & (output.high > TRIED)]
+        outputs = tried[(output.low < tried) & (output.high > tried)]
         if isinstance(network.output, CustomActivation):
-            outputs = evaluate(network.output.formula, z=TRIED)[0]
+            outputs = evaluate(network.output.formula, z=tried)[0]
         least = max(output.low, self.low)
         largest = min(output.high, self.high)
-        targets = np.unique(np.clip(TRIED, least, largest))
+        targets = np.unique(np.clip(tried, least, largest))
         check_finite("the loss", with_derivative(self.formula, "a"), a=outputs, y=targets)
 
 

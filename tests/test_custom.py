@@ -15,6 +15,7 @@ from fastnn import (
     CustomActivation,
     CustomLoss,
     LevenbergMarquardt,
+    MLPRegressor,
     Network,
     get_backend,
     loss_and_gradient,
@@ -286,6 +287,29 @@ def test_targets_beyond_the_bounds_of_a_loss_are_refused():
     network = NETWORKS[3]
     with pytest.raises(ValueError, match=r"takes numbers that are at least 0; Y\[1, 0\] is -1"):
         train(network, np.zeros((2, 3)), [[1.0], [-1.0]], epochs=1)
+
+
+def test_functions_are_tried_in_float32_before_they_are_trained_in_it():
+    """There 1e-50 and 1e-60 are 0, and guard nothing."""
+    rows = np.linspace(-1, 1, 12).reshape(6, 2).astype(np.float32)
+    cases = {
+        "the activation: its value is -inf at z = -0.9": Network(
+            (2, 3, 1), lambda z: np.log(np.maximum(z, 1e-50))
+        ),
+        "the activation: its value is nan at z = 0": Network(
+            (2, 3, 1), lambda z: z / np.sqrt(z * z + 1e-60)
+        ),
+        "the loss: its value is -inf at a = -0.9, y = -0.9": Network(
+            (2, 1), loss=lambda a, y: np.log((a - y) ** 2 + 1e-60)
+        ),
+    }
+    for fault, network in cases.items():
+        with pytest.raises(ValueError, match=f"^{fault} in float32, .* or train in float64"):
+            train(network, rows, rows[:, :1], epochs=1, seed=0)
+        train(network, rows.astype(float), rows[:, :1], epochs=1, seed=0)
+    loss = list(cases.values())[-1].loss
+    with pytest.raises(ValueError, match="in float32"):
+        MLPRegressor(loss=loss, max_iter=1).fit(rows, rows[:, 0])
 
 
 def test_numbers_from_outside_are_read_once():

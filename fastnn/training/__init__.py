@@ -13,6 +13,7 @@ import time
 from collections.abc import Collection, Iterable
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, get_backend
@@ -419,6 +420,15 @@ def tell(session: Session, result: TrainingResult, interrupt: Interrupt) -> None
         warn(InterruptWarning(f"{how_far}, which is what train returns; {again}", result))
     if session.log.last_loss > LARGE_LOSS:
         warn_of_mean(session.members[0], result)
+    if stop.monitor != "loss" and result.n_epochs:
+        warn_of_no_score(result.history)
+
+
+def warn_of_no_score(history: History) -> None:
+    """Warn of a monitor that gave no epoch a number, so that none was the best."""
+    if not np.isfinite(history.score).any():
+        fault = f"{history.scored_by} was {history.score[-1]:g} in the last epoch"
+        warn(UserWarning(f"no epoch had a score, so none was the best: {fault}"))
 
 
 def warn_of_mean(options: TrainOptions, result: TrainingResult) -> None:

@@ -27,6 +27,7 @@ from fastnn.checking.arguments import (
 )
 from fastnn.checking.values import real_array, sum_of_squares
 from fastnn.errors import ScaleWarning, warn
+from fastnn.losses import Custom
 from fastnn.memory import READABLE, ROW_BLOCK, Array, read_only
 from fastnn.network import Network, as_made
 from fastnn.optimizers import BUILT_IN, Method, Optimizer
@@ -80,6 +81,19 @@ def check_network(network: Any) -> None:
     as_made(network)
 
 
+def check_functions(network: Network, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError where functions of the user are not finite in float32, if that is it."""
+    if dtype == np.float32:
+        _check_in_float32(network)
+
+
+@functools.lru_cache(maxsize=64)
+def _check_in_float32(network: Network) -> None:
+    for function in (*network.activations, network.loss):
+        if isinstance(function, Custom):
+            function.check_in_float32(network)
+
+
 def check_optimizer(
     optimizer: Any, argument: str = "optimizer", names: Iterable[str] = tuple(BUILT_IN)
 ) -> None:
@@ -112,11 +126,13 @@ def check_method(method: Method, network: Network, dtype: np.dtype[Any]) -> None
         raise ValueError(f"{name} computes in float64 only, not in {dtype}: say dtype='float64'")
 
 
-def warn_of_scale(method: str, data: Data) -> None:
+def warn_of_scale(method: str, data: Data, rows: Rows | None) -> None:
     """Warn of inputs or targets far from the size of 1, with which a method of this name hardly
-    learns.
+    learns; of `rows`, if only these are trained on.
     """
     used = data.sample_weight > 0
+    if rows is not None:
+        used &= np.isin(np.arange(len(used)), rows)
     sizes = {
         name: float(abs(array[used]).max())
         for name, array in (("inputs", data.X), ("targets", data.Y))
@@ -140,13 +156,15 @@ def worse_than_mean(network: Network, data: Data, rows: Rows | None, loss: float
     """
     if network.loss != "squared_error" or network.reduction != "mean" or not loss > LARGE_LOSS:
         return ""
-    n = len(data.Y) if rows is None else len(rows)
-    some: Any = slice(None, None, max(1, n // ROWS_TO_JUDGE_BY))
-    if rows is not None:
-        some = rows[some]
-    Y = data.Y[some].astype(np.float64)
-    weight = data.sample_weight[some].astype(np.float64)
-    largest = float(abs(Y).max())
+    Y = data.Y if rows is None else data.Y[rows]
+    weight = data.sample_weight if rows is None else data.sample_weight[rows]
+    largest = float(max(Y.max(), -Y.min()))
+    if len(Y) > ROWS_TO_JUDGE_BY:  # drawn, for every k-th one may be alike
+        some = np.random.RandomState(0).randint(len(Y), size=ROWS_TO_JUDGE_BY)
+        Y = Y[some]
+        weight = weight[some]
+    Y = Y.astype(np.float64)
+    weight = weight.astype(np.float64)
     if largest <= LARGE or not weight.any():
         return ""
     with np.errstate(over="ignore", invalid="ignore"):
@@ -221,9 +239,8 @@ def _check_sparse(
         if wrong.any():
             k = int(np.argmax(wrong))
             row = int(np.searchsorted(rows.starts, k, side="right")) - 1
-            place = f"X[{row}, {rows.indices[k]}] is {rows.values[k]}"
-            remedy = ": fill such values in or leave their rows out"
-            raise ValueError(f"X must be finite; {place}{remedy}")
+            fault = f"X must be finite; X[{row}, {rows.indices[k]}] is {rows.values[k]}"
+            raise ValueError(fault + _why_infinite(sparse_rows("X", X, np.float64).values[k], rows))
     return rows
 
 
@@ -289,6 +306,10 @@ def check_data(
         _check_not_tiny(weight, real_array("sample_weight", sample_weight))
         if not weight.any():
             raise ValueError("sample_weight must not be 0 for all rows: nothing would be learned")
+        with np.errstate(over="ignore"):
+            if math.isinf(weight.sum()):
+                fault = f"the sum of sample_weight is infinite in {weight.dtype}"
+                raise ValueError(f"{fault}: divide all weights by the same number")
         weight = read_only(weight)
     return Data(X, Y, weight)
 
@@ -518,14 +539,15 @@ def _check_finite(name: str, array: Array, before: Any = None) -> None:
         return
     wrong = ~np.isfinite(array)
     first = (array if before is None else real_array(name, before))[wrong][0]
-    if np.isfinite(first):
-        fault = f"{name} must be finite"
-        raise ValueError(
-            f"{fault}; {_first(name, wrong, array)} in {array.dtype}, which cannot hold "
-            f"{decimal(first)}"
-        )
-    remedy = ": fill such values in or leave their rows out" if array.ndim == 2 else ""
-    raise ValueError(f"{name} must be finite; {_first(name, wrong, array)}{remedy}")
+    fault = f"{name} must be finite; {_first(name, wrong, array)}"
+    raise ValueError(fault + _why_infinite(first, array))
+
+
+def _why_infinite(number: Any, array: Any) -> str:
+    """Return why a number of an array is not finite, which was this one before, or what to do."""
+    if np.isfinite(number):
+        return f" in {array.dtype}, which cannot hold {decimal(number)}"
+    return ": fill such values in or leave their rows out" if array.ndim == 2 else ""
 
 
 def _first(name: str, wrong: Array, array: Array) -> str:

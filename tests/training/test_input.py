@@ -270,6 +270,7 @@ OF_VALUES = [
         FLOAT32 | {"X": with_value(X, [2, 3], [[-1e39], [np.nan]])},
         "X[2, 0] is -inf in float32, which cannot hold -1",
     ),
+    ({"sample_weight": np.full(N, 1e308)}, "the sum of sample_weight is infinite in float64: div"),
     ({"batch_size": 0}, "batch_size must be at least 1, not 0"),
     ({"epochs": -1}, "epochs must be at least 0"),
     ({"alpha": -0.1}, "alpha must be at least 0, not -0.1"),

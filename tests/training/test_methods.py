@@ -182,3 +182,9 @@ def test_numbers_far_from_1_are_warned_of(X, Y, text):
         with pytest.warns(fastnn.ScaleWarning, match=words) as caught:
             function(NETWORK, X, Y, optimizer=LevenbergMarquardt(), seed=seed, epochs=1)
         assert [warning.filename for warning in caught] == [__file__]
+
+
+def test_rows_that_are_not_trained_on_may_be_far_from_1():
+    far = np.vstack([[1e3], X[1:]])
+    for rows in ({"rows": range(1, len(X))}, {"validation_rows": [0]}):
+        train(NETWORK, far, Y, optimizer=LevenbergMarquardt(), seed=0, epochs=1, **rows)

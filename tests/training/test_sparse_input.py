@@ -15,6 +15,7 @@ from fastnn import (
     BayesianRegularization,
     DivergenceError,
     LevenbergMarquardt,
+    MLPRegressor,
     Network,
     Stop,
     loss_and_gradient,
@@ -249,6 +250,21 @@ def test_what_a_thread_writes_after_the_check_reaches_no_kernel(part, monkeypatc
 def test_targets_have_to_be_dense():
     with pytest.raises(TypeError, match=r"Y is sparse, and has to be dense: use Y.toarray\(\)"):
         train(NETWORK, X, scipy.sparse.csr_matrix(Y[:, None]), **TRAIN)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_entries_that_float32_lacks_or_a_mask_hides_are_refused(form):
+    entries = X.copy()
+    entries.data[7] = 1e300
+    place = r"X\[\d+, \d+\] is inf in float32, which cannot hold 1e\+300$"
+    with pytest.raises(ValueError, match=place):
+        train(NETWORK, entries.asformat(form), Y, **TRAIN, dtype="float32")
+    masked = X.asformat(form).copy()
+    masked.data = np.ma.masked_greater(masked.data, 0)
+    with pytest.raises(ValueError, match="X has masked values: fill them in or leave"):
+        train(NETWORK, masked, Y, **TRAIN)
+    with pytest.raises(ValueError, match="X has masked values: fill them in or leave"):
+        MLPRegressor(max_iter=1).fit(masked, Y)
 
 
 def test_scipy_is_not_imported_for_it(monkeypatch):

@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import math
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -402,3 +403,14 @@ def test_a_monitor_that_fails_loses_nothing(go, words, tmp_path):
     result.save(tmp_path / "saved.npz")
     assert_same_params(go(epochs=3, resume=result.state), go())
     assert bits(go(epochs=3).state.vectors) == bits(result.state.vectors)
+
+
+def test_a_monitor_without_a_number_is_warned_of(go):
+    for number in (math.nan, 1.0):
+        stop = Stop(validation=0.3, monitor=lambda Y, outputs, it=number: it, patience=3)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            go(stop=stop)
+        told = [str(warning.message) for warning in caught]
+        assert all(text.startswith("no epoch had a score, so none was the best") for text in told)
+        assert len(told) == math.isnan(number)

@@ -161,6 +161,20 @@ def test_targets_that_are_not_scaled_and_were_not_learned_are_warned_of(backend)
         assert [warning.filename for warning in caught] == [__file__]
 
 
+@pytest.mark.parametrize("shift", [0, 50])
+def test_the_mean_of_y_is_that_of_all_kinds_of_rows(shift, backend):
+    """Also where every second row is alike."""
+    kind = np.arange(20_000) % 2
+    X = np.column_stack([2.0 * kind - 1, np.ones(20_000)])
+    options = {"epochs": 10, "seed": 0, "backend": backend, "optimizer": Adam(0.0)}
+    Y = 1000.0 * kind + shift
+    fault = r"is no better than 1\.2\de\+05, .* reach (1e\+03|1\.05e\+03):"
+    with pytest.warns(ScaleWarning, match=fault):
+        train(Network((2, 1)), X, Y, **options)
+    options["optimizer"] = Adam(10.0)
+    assert train(Network((2, 1)), X, Y, **options).history.loss[-1] < 1e5  # without a warning
+
+
 SILENT = {
     "they were learned": {"optimizer": Adam(1.0), "epochs": 200},
     "few epochs": {"epochs": 9},
