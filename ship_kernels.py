@@ -77,6 +77,8 @@ LEVELS = {
 TRIPLES = {"x86_64": "x86_64-unknown-linux-gnu", "aarch64": "aarch64-unknown-linux-gnu"}
 GLIBC = "2.17"
 """The oldest C library that the wheel runs on: what manylinux_2_17 promises."""
+SHARED = "fastnn_of_all_"
+"""How the names of functions begin that several entry points have."""
 PAUSE = {
     "call void @llvm.x86.sse2.pause()": "call void @llvm.aarch64.isb(i32 15)",
     "@llvm.readcyclecounter(": "@llvm.readsteadycounter(",  # that of arm64 stands still
@@ -96,8 +98,33 @@ def with_one_fma(text: str) -> str:
         vector = f"<{n} x {kind}>"
         intrinsic = f"@llvm.fma.{of}({vector} %a, {vector} %x, {vector} %c)"
         text = re.sub(rf"(call .*)@llvm\.fma\.{of}\(", rf"\1@fma.{of}(", text)
-        body = f"{{\n  %y = call {vector} {intrinsic}\n  ret {vector} %y\n}}"
-        text += f"\ndefine internal {vector} {intrinsic.replace('llvm.', '')} noinline {body}\n"
+        body = f"{{\n  %y = call {vector} {intrinsic}\n  ret {vector} %y\n}}\n"
+        text += f"\ndefine internal {vector} {intrinsic.replace('llvm.', '')} noinline {body}"
+    return text
+
+
+FUNCTION = re.compile(r'^define internal (.*?)@("[^"]+"|[\w.]+)(\(.*) \{\n((?:.*\n)*?)\}$', re.M)
+CALLED = re.compile(r'@("[^"]+"|[\w.]+)')
+NOTES = re.compile(r", ![\w.]+ !\d+|#\d+|!\d+")
+"""What a module numbers: notes on instructions, and groups of attributes."""
+
+
+def with_shared_functions(text: str) -> str:
+    """Name functions such as `activate`, which most entry points have a copy of, by a hash of their
+    code, so that the linker keeps one of those that are the same.
+
+    These are functions that call none but LLVM's own and functions that are shared already.
+    """
+    for kind, name, arguments, body in FUNCTION.findall(text):
+        called = CALLED.findall(body)
+        if not all(other.startswith(("llvm.", SHARED)) for other in called):
+            continue
+        code = NOTES.sub("", kind + arguments + body)
+        shared = SHARED + hashlib.sha256(code.encode()).hexdigest()[:16]
+        before = f"define internal {kind}@{name}{arguments} {{"
+        after = f"define linkonce_odr hidden {kind}@{name}{arguments} comdat {{"
+        text = text.replace(before, after).replace(f"@{name}(", f"@{shared}(")
+        text += f"\n${shared} = comdat any\n"
     return text
 
 
@@ -127,6 +154,8 @@ def compile_level(machine: str, level: Level, folder: pathlib.Path) -> None:
                     text = text.replace(ours, theirs)
             elif "+fma" not in level.features:
                 text = with_one_fma(text)
+            # twice: the fma of vectors, and then what calls nothing else
+            text = with_shared_functions(with_shared_functions(text))
             module = llvm.parse_assembly(text)
             module.triple, module.data_layout = TRIPLES[machine], str(target.target_data)
             module.get_function(overload.fndesc.llvm_func_name).name = symbol(name, dtype.name)
