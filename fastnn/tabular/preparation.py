@@ -31,6 +31,11 @@ LARGEST_SCALED = 1e9
 """Largest absolute value of a scaled number before it is squashed, which makes `LIMIT` of it to the
 bit."""
 
+MANY_EQUAL = 0.25
+LEAST_SPREAD = 0.125
+"""The part of the known numbers that must equal the median for their interquartile range to be
+compared with that of the others, and the part of the latter that it must be to scale them."""
+
 N_COPIES = 3
 """How many copies of the rows are made with more gaps, for members to learn from."""
 FEWEST_GAPS = 0.01
@@ -125,6 +130,20 @@ def in_chunks(make: Callable[[slice], Matrix], n: int) -> Matrix:
     return whole
 
 
+def _center_and_spread(known: Array) -> tuple[float, float]:
+    """Return the median of the known numbers of a column, and what their distances from it are
+    divided by.
+    """
+    low, center, high = np.quantile(known, (0.25, 0.5, 0.75))
+    spread = high - low
+    others = known[known != center]
+    if spread and len(others) < (1 - MANY_EQUAL) * len(known):
+        low, high = np.quantile(others, (0.25, 0.75))
+        if spread < LEAST_SPREAD * (high - low):
+            spread = 0.0
+    return center, spread or known.max() / 2 - known.min() / 2
+
+
 class TablePreparation(TransformerMixin, BaseEstimator):
     """A transformer from tables as they are to numbers for a network.
 
@@ -141,7 +160,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     ----------
     centers_, factors_, means_ : ndarray of shape (n_numbers,)
         Of each column of numbers that is not constant: its median, 1 over its interquartile range
-        (over half its range where that is 0), and its mean after scaling.
+        (over half its range where that is 0, or tiny for many equal numbers: see Notes), and its
+        mean after scaling.
     has_gaps_ : ndarray of shape (n_numbers,)
         Whether numbers were missing in `fit`, of which the matrix then has a column.
     has_word_gaps_ : ndarray of shape (n_words,)
@@ -172,6 +192,10 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     columns; a column more says where that was, if `fit` saw it. A word becomes a 1 in the column of
     its level; two levels are one column of -1 and 1, if no word is missing. Unknown and missing
     words are zeros. Constant columns are left out. Booleans are words of two levels.
+
+    Where more than a quarter of the known numbers equal the median, such as zeros, the
+    interquartile range may tell how many they are, not how far the others lie apart. If it is less
+    than an eighth of the interquartile range of the others, half the range takes its place.
 
     All is computed in float64 by NumPy's elementwise operations and sums over rows, and rounded to
     float32 once.
@@ -340,8 +364,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         self.factors_ = np.zeros(k)
         for i, column in enumerate(rows.numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
-            low, self.centers_[i], high = np.quantile(known, (0.25, 0.5, 0.75))
-            spread = high - low or known.max() / 2 - known.min() / 2
+            self.centers_[i], spread = _center_and_spread(known)
             self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
         columns = (self._scaled(column, i) for i, column in enumerate(rows.numbers.T))
         self.means_ = np.array([column[~np.isnan(column)].mean() for column in columns])

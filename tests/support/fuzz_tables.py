@@ -120,7 +120,11 @@ def matrix_due(drawn):
         elif len(set(known)) > 1:
             x = np.array(values, np.float64)
             low, center, high = np.quantile(x, (0.25, 0.5, 0.75))
-            s = (x - center) / (high - low or np.ptp(x) / 2)
+            spread = high - low
+            others = x[x != center]
+            if len(others) < 0.75 * N and spread < np.diff(np.quantile(others, (0.25, 0.75))) / 8:
+                spread = 0.0
+            s = (x - center) / (spread or np.ptp(x) / 2)
             numbers.append(s / np.sqrt(1 + (s / 3) ** 2))
     return np.transpose(numbers + words or [np.zeros(N)])
 

@@ -25,6 +25,29 @@ def test_equal_quartiles_and_numbers_far_off():
     assert_allclose(made[:, 0], [0, 2 / np.sqrt(1 + 4 / 9), 3, -3], rtol=1e-6)
 
 
+@pytest.mark.parametrize("signs", [[1], [-1, 1]], ids=["one side", "both sides"])
+def test_many_equal_numbers_do_not_squash_the_others(signs):
+    """Where zeros are nearly so many that the quartiles are equal, it is as where they are: the
+    others keep their distances."""
+    others = np.resize(signs, 2000) * (1.0 + np.arange(2000) // len(signs))
+    n_zeros = 5990 if len(signs) == 1 else 1990
+    column = np.r_[np.zeros(n_zeros), others]
+    preparation = TablePreparation().fit(column[:, None])
+    assert preparation.factors_ == 2 / np.ptp(column)
+    half, largest = preparation.transform(column.max() * np.array([[0.5], [1]]))
+    assert largest - half > 0.4
+
+
+def test_quartiles_scale_numbers_of_which_few_or_many_are_equal():
+    """Numbers none of which repeats, however far the ends lie, and zeros beside a range that is
+    that of the others to an eighth."""
+    rs = RandomState(0)
+    zeros = np.where(np.arange(1000) < 600, 0, rs.exponential(size=1000))
+    columns = np.stack([rs.standard_cauchy(1000), rs.lognormal(0, 3, 1000), zeros], axis=1)
+    low, high = np.quantile(columns, (0.25, 0.75), axis=0)
+    assert_same_bits(TablePreparation().fit(columns).factors_, 1 / (high - low))
+
+
 TABLES = [  # their columns
     [["a", "b", "a", None]],
     [[1.0, np.nan, 3.0, 4.0], ["a", "b", "c", "a"]],
