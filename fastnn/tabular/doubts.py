@@ -39,7 +39,8 @@ MOST_TARGETS = 20
 """Classes that are looked at."""
 
 ROWS_TO_DOUBT_BY = 5_000
-"""Rows that numbers are judged by, about; of more rows evenly spaced ones."""
+"""Rows that numbers are judged by: of more, one is drawn from each of so many parts of the table,
+since evenly spaced rows may hold few of the names that stand in turn."""
 
 FEWEST_LABELS = 11
 FEWEST_AMOUNTS = 3
@@ -169,7 +170,9 @@ def _decimal_point(numbers: list[str]) -> tuple[str, str]:
 
 def may_be_names(values: Array, targets: Array) -> bool:
     """Return whether numbers (n,), NaN for gaps, seem to be names, by targets (n, n_outputs)."""
-    rows = np.arange(0, len(values), max(1, len(values) // ROWS_TO_DOUBT_BY))
+    n_parts = min(len(values), ROWS_TO_DOUBT_BY)
+    bounds = np.arange(n_parts + 1) * len(values) // n_parts
+    rows = np.random.RandomState(0).randint(bounds[:-1], bounds[1:])
     rows = rows[~np.isnan(values[rows])]
     values = values[rows]
     if (values != np.trunc(values)).any():

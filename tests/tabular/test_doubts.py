@@ -203,3 +203,13 @@ def test_jumps_that_noise_explains_are_none():
     assert not may_be_names(np.where(x < 50, 0, x), jumps)
     for bent in (np.sin(x / 5), np.exp(x / 15), abs(x - 30), x > 25):
         assert not may_be_names(x, (bent + 0.1 * rs.randn(3000))[:, None])
+
+
+@pytest.mark.parametrize(("n_stores", "n"), [(30, 10_000), (40, 40_000)])
+def test_names_that_stand_in_turn_are_all_looked_at(n_stores, n):
+    """Every second or eighth row would hold half of them, or five."""
+    rs = RandomState(0)
+    store = np.arange(n) % n_stores
+    sales = rs.randn(n_stores)[store] + rs.randn(n)
+    assert may_be_names(store.astype(float), sales[:, None])
+    assert not may_be_names(store.astype(float), (store / 9 + rs.randn(n))[:, None])
