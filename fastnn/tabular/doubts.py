@@ -5,7 +5,7 @@ Words. A column of texts such as "0.31", "0.3 ct", "12 %" or "12:30" has a level
 Whole numbers. Those of stores or towns have no order that means something. Where numbers repeat,
 the mean target of a number can be estimated from those of its two neighbors, by a line, if the
 column is an amount; that of a name cannot. So the rule looks at the targets: at the squared
-distances from these lines, less what the noise of rows explains.
+distances from these lines, less what the noise of rows explains, which may differ between numbers.
 """
 
 import re
@@ -190,11 +190,13 @@ def may_be_names(values: Array, targets: Array) -> bool:
     targets = targets[rows, :MOST_TARGETS].astype(np.float64)
     sums = np.array([np.bincount(level_of, target) for target in targets.T]).T
     means = sums / counts[:, None]
-    within = (targets**2).sum() - (sums * means).sum()
+    within = np.bincount(level_of, ((targets - means[level_of]) ** 2).sum(axis=1))[repeats]
+    noises = (within / (n - 1) / n)[:, None]  # the variance that noise gives each mean
     means = means[repeats]
     left = ((x[2:] - x[1:-1]) / (x[2:] - x[:-2]))[:, None]
     distances = means[1:-1] - left * means[:-2] - (1 - left) * means[2:]
     untold = (distances**2).sum(axis=1).mean() / DISTANCE_VARIANCE
-    noise = within / (len(rows) - len(numbers)) * (1 / n).mean()
+    noise = noises[1:-1] + left**2 * noises[:-2] + (1 - left) ** 2 * noises[2:]
+    noise = noise.mean() / DISTANCE_VARIANCE
     least = max(LEAST_SHARE * targets.var(axis=0).sum(), LEAST_PART * means.var(axis=0).sum())
     return bool(untold > LEAST_RATIO * noise and untold - noise > least)

@@ -205,6 +205,20 @@ def test_jumps_that_noise_explains_are_none():
         assert not may_be_names(x, (bent + 0.1 * rs.randn(3000))[:, None])
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_noise_that_grows_with_an_amount_makes_no_names_of_it(seed):
+    """The totals of quantities whose prices differ, and the claims of months insured."""
+    rs = RandomState(seed)
+    quantity = rs.geometric(0.05, 10_000).astype(float)
+    assert not may_be_names(quantity, (quantity * rs.lognormal(0, 1, 10_000))[:, None])
+    months = rs.geometric(0.06, 3000)
+    claims = rs.poisson(months * rs.gamma(1, 1, 3000))
+    assert not may_be_names(months.astype(float), claims[:, None])
+    store = rs.randint(0, 60, 3000)
+    sales = rs.lognormal(0, 1, 60)[store] * rs.lognormal(0, 1, 3000)
+    assert may_be_names(store.astype(float), sales[:, None])
+
+
 @pytest.mark.parametrize(("n_stores", "n"), [(30, 10_000), (40, 40_000)])
 def test_names_that_stand_in_turn_are_all_looked_at(n_stores, n):
     """Every second or eighth row would hold half of them, or five."""
