@@ -46,36 +46,47 @@ FEWEST_LABELS = 11
 FEWEST_AMOUNTS = 3
 """Texts that differ: of whole numbers, letters behind them or not, and of all others."""
 
-_BY_COMMA = r"[1-9]\d{0,2}(?:\.\d{3})+,\d+|[1-9]\d{0,2}(?:\.\d{3}){2,}"
-_BY_POINT = r"[1-9]\d{0,2}(?:,\d{3})+\.\d+|[1-9]\d{0,2}(?:,\d{3}){2,}"
+_BY_COMMA = r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+,[0-9]+|[1-9][0-9]{0,2}(?:\.[0-9]{3}){2,}"
+_BY_POINT = r"[1-9][0-9]{0,2}(?:,[0-9]{3})+\.[0-9]+|[1-9][0-9]{0,2}(?:,[0-9]{3}){2,}"
 """Numbers whose separators say which of the two is the decimal sign: 1.234,5 and 1,234.5."""
 
-_MAY_BE_THOUSANDS = re.compile(r"[1-9]\d{0,2}[.,]\d{3}")
+_MAY_BE_THOUSANDS = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")
 """2.900, which is 2.9 in one language and 2,900 in another, and 2,900."""
 
 _NUMBER = "|".join(
     [
-        r"\d+:\d+(?::\d+)?",
+        r"[0-9]+:[0-9]+(?::[0-9]+)?",
         _BY_COMMA,
         _BY_POINT,
-        r"\d{1,3}(?:[ \u00a0\u202f'’]\d{3})+(?:[.,]\d+)?",
-        r"\d*[.,]?\d+(?:[eE][-+]?\d+)?",
+        r"[0-9]{1,3}(?:[ \u00a0\u202f'’][0-9]{3})+(?:[.,][0-9]+)?",
+        r"[0-9]*[.,]?[0-9]+(?:[eE][-+]?[0-9]+)?",
     ]
 )
 _UNIT = r"(?:[%‰°$€£¥]|[^\W\d_])[^\s\d\"'\\]{0,9}[23]?(?: [^\W\d_]{1,9})?"
 _AMOUNT = re.compile(
-    r"[-+\s]*(?P<before>(?:[A-Z]{0,3}[$€£¥])?)\s?"
-    rf"(?P<number>{_NUMBER})\s?(?P<after>(?:{_UNIT})?)[-+\s]*"
+    r"\s*(?P<sign>[-+])?(?:(?P<before>[A-Z]{0,3}[$€£¥])(?(sign)|\s?[-+]?))?"
+    rf"(?P<number>{_NUMBER})\s?(?P<after>(?:{_UNIT})?)\s*"
 )
-"""A text that is a number, with a unit such as "$", "km/h", "m2" or "sq ft"."""
+"""A text that is a number, with a unit such as "$", "km/h", "m2" or "sq ft"; a sign is directly
+before the number or the currency, as pandas.to_numeric reads it without the unit."""
 
 LONGEST_AMOUNT = 60
 """Characters of a text that may be a number: the time of a match grows with their square."""
 
+_DIGIT = re.compile(r"\d")
 _BLANKS = re.compile(r"[\u00a0\u202f'’]|\d \d")
 """What a number of `pandas.to_numeric` does not have: 1 234, 1'234."""
 
 _LETTERS = re.compile(r"[^\W\d_]*(?:[23]| [^\W\d_]+)?")
+
+
+class Unit(NamedTuple):
+    """What texts of one kind of numbers share."""
+
+    before: str
+    after: str
+    colons: int
+    """One of "12:30", two of "12:30:15", none of numbers."""
 
 
 class Reading(NamedTuple):
@@ -91,15 +102,17 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
     `counts` are the rows of each word. Whole numbers with leading zeros, and a few whole numbers,
     are names.
     """
-    amounts: dict[tuple[str, str], dict[str, str]] = {}  # {unit: {text: its number}}
+    amounts: dict[Unit, dict[str, str]] = {}  # {unit: {text: its number}}
+    words = []
     for text in counts:
-        if not isinstance(text, str) or len(text) > LONGEST_AMOUNT:
-            continue
-        if amount := _AMOUNT.fullmatch(text):
-            unit = amount["before"], amount["after"]
+        is_short = isinstance(text, str) and len(text) <= LONGEST_AMOUNT
+        if is_short and (amount := _AMOUNT.fullmatch(text)):
+            unit = Unit(amount["before"] or "", amount["after"], amount["number"].count(":"))
             amounts.setdefault(unit, {})[text] = amount["number"]
+        else:
+            words.append(text)
     rows = {unit: sum(map(counts.__getitem__, texts)) for unit, texts in amounts.items()}
-    unit = max(rows, key=rows.__getitem__, default=("", ""))
+    unit = max(rows, key=rows.__getitem__, default=Unit("", "", 0))
     if rows.get(unit, 0) <= sum(counts.values()) / 2:
         return None
     texts = amounts.pop(unit)
@@ -108,36 +121,42 @@ def reading_of(counts: Mapping[Any, int]) -> Reading | None:
         return None
     example = repr(max(texts, key=counts.__getitem__))
     made = "make numbers of them"
-    if others := [text for unit, those in amounts.items() for text in those if any(unit)]:
+    if others := [text for other, those in amounts.items() for text in those if any(other)]:
         example += f" and, in another unit, {max(others, key=counts.__getitem__)!r}"
         made += ", once all are in one unit"
     decimal, doubt = _decimal_point(numbers)
     steps = _without_unit(unit, texts) + decimal
-    call = "pandas.to_numeric"
-    # of another unit, to_numeric raises an error
-    if len(texts) + sum(map(len, amounts.values())) < len(counts):
-        call += '(..., errors="coerce")'
-    if any(":" in number for number in numbers):
-        way = "such as minutes, by pandas.to_timedelta"
-    else:
-        way = f"by {steps} and {call}" if steps else f"by {call}"
-    return Reading(example, f"{made}, {way}{doubt}")
+    # plain to_numeric raises an error for others, which names the first
+    are_gaps = not others and not any(map(_DIGIT.search, map(str, words)))
+    call = _call(unit, ', errors="coerce"' if words and are_gaps else "")
+    way = f"{steps} and {call}" if steps else call
+    return Reading(example, f"{made}, by {way}{doubt}")
 
 
-def _are_labels(unit: tuple[str, str], numbers: list[str]) -> bool:
+def _call(unit: Unit, options: str) -> str:
+    """Return the call that makes numbers of texts without their unit, "..." in it."""
+    if not unit.colons:
+        return f"pandas.to_numeric(...{options})" if options else "pandas.to_numeric"
+    seconds = ' + ":00"' if unit.colons == 1 else ""
+    return f"pandas.to_timedelta(...{seconds}{options}).dt.total_seconds()"
+
+
+def _are_labels(unit: Unit, numbers: list[str]) -> bool:
     """Return whether numbers are names: few whole ones, or some with a 0 before them."""
-    before, after = unit
-    if before or not _LETTERS.fullmatch(after) or not all(map(str.isdigit, numbers)):
+    if unit.before or not _LETTERS.fullmatch(unit.after) or not all(map(str.isdigit, numbers)):
         return False
     return len(numbers) < FEWEST_LABELS or any(re.match(r"0\d", number) for number in numbers)
 
 
-def _without_unit(unit: tuple[str, str], texts: Iterable[str]) -> str:
+def _without_unit(unit: Unit, texts: Iterable[str]) -> str:
     """Return the code that leaves numbers of texts with one unit, and of others none."""
-    before, after = unit
-    steps = f'.str.replace("{before}", "")' if before else ""
-    if after:
-        steps += f'.str.removesuffix("{after}")'
+    steps = ".str.strip()" if any(text != text.strip() for text in texts) else ""
+    if unit.before:
+        steps += f'.str.replace("{unit.before}", "")'
+    if unit.after:
+        steps += f'.str.removesuffix("{unit.after}")'
+    if unit.after and unit.colons:
+        steps += ".str.strip()"
     if any(map(_BLANKS.search, texts)):
         steps += r""".str.replace(r"[\s'’]", "", regex=True)"""
     return steps

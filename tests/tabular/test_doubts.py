@@ -18,10 +18,21 @@ READ = {  # texts, and what is said to make numbers of them
     "decimals": ([f"{x:.2f}" for x in NUMBERS], "pandas.to_numeric"),
     "whole numbers": ([str(k) for k in range(60)], "pandas.to_numeric"),
     "words beside a unit": (
-        [f"{k}.5 km" for k in range(40)] + [f"no {k}" for k in range(20)],
-        "(..., errors=",
+        [f"{k}.5 km" for k in range(58)] + ["none", "n/a"],
+        '.str.removesuffix("km") and pandas.to_numeric(..., errors="coerce"), or say',
     ),
-    "some words": ([str(k) for k in range(40)] + [f"no {k}" for k in range(20)], 'errors="coerce"'),
+    "some words": (
+        [str(k) for k in range(58)] + ["none", "n/a"],
+        'by pandas.to_numeric(..., errors="coerce"), or say',
+    ),
+    "some words with digits": (
+        [str(k) for k in range(58)] + ["none", "no 3"],
+        "by pandas.to_numeric, or say",
+    ),
+    "signs behind some": (
+        [f"{k}.5" for k in range(40)] + [f"{k}.5-" for k in range(20)],
+        "by pandas.to_numeric, or say",
+    ),
     "a unit": ([f"{x:.1f} ct" for x in NUMBERS], '.str.removesuffix("ct")'),
     "an area": ([f"{x:.1f} m2" for x in NUMBERS], '.str.removesuffix("m2")'),
     "a unit of two words": ([f"{x:.1f} sq ft" for x in NUMBERS], '.str.removesuffix("sq ft")'),
@@ -29,7 +40,10 @@ READ = {  # texts, and what is said to make numbers of them
     "few percent": (["5 %", "7 %", "25 %"] * 20, '.str.removesuffix("%")'),
     "a currency": ([f"${x:.2f}" for x in NUMBERS], '.str.replace("$", "")'),
     "thousands": ([f"{k:,}" for k in range(1000, 61000, 1000)], ".str.replace"),
-    "times": ([f"{k % 24}:{k:02}" for k in range(60)], "such as minutes, by pandas.to_timedelta"),
+    "times": (
+        [f"{k % 24}:{k:02}" for k in range(60)],
+        'by pandas.to_timedelta(... + ":00").dt.total_seconds(), or say',
+    ),
 }
 NOT_READ = {
     "leading zeros": [f"{k:05}" for k in range(60)],
@@ -44,6 +58,9 @@ NOT_READ = {
     "sizes": [f"{k}x{k % 3}" for k in range(60)],
     "addresses": [f"{k} {street} Street" for k in range(20) for street in ("Elm", "Oak", "Ash")],
     "long ones, which match slowly": [f"{'1' * 50_000}{k}!" for k in range(60)],
+    "signs behind": [f"{k}.5-" for k in range(60)],
+    "blanks behind signs": [f"- {k}.5" for k in range(60)],
+    "digits of another script": [f"\u0661.{chr(0x660 + k % 10)} km" for k in range(60)],
     "ranges": [f"{k}-{k + 5}" for k in range(60)],
     "numbers": list(range(60)),
     "gaps alone": [],
@@ -67,10 +84,10 @@ def test_texts_that_read_as_numbers_are_named_with_the_remedy(case):
 
 def remedied(texts):
     """What the remedy for a column of texts makes of a series, carried out as it is written."""
-    remedy = reading_of(Counter(texts)).remedy
-    code, _, last = remedy.partition(" by ")[2].partition(" and ")
-    assert last == "pandas.to_numeric"
-    return lambda series: pd.to_numeric(eval(f"series{code}", {"series": series}))
+    steps, _, call = reading_of(Counter(texts)).remedy.partition(" by ")[2].rpartition(" and ")
+    call = call if "..." in call else f"{call}(...)"
+    code = call.replace("...", f"series{steps}")
+    return lambda series: eval(code, {"series": series, "pandas": pd})
 
 
 GERMAN = str.maketrans(",.", ".,")
@@ -89,6 +106,38 @@ def test_the_remedy_keeps_signs_decimals_and_thousands(form, language):
             'by .str.replace(",", "") and pandas.to_numeric'
         )
     assert np.allclose(remedied(texts)(texts), numbers, atol=0.051)
+
+
+CARRIED_OUT = {  # texts, and the numbers that the remedy makes of them
+    "blanks around a unit": ([f" {k}.5 km " for k in range(60)], np.arange(60) + 0.5),
+    "signs before a currency": (["-$5.50", "+$6.50", "$7.50"], [-5.5, 6.5, 7.5]),
+    "signs behind a currency": (["$-5.50", "$6.50", "$ -7.50"], [-5.5, 6.5, -7.5]),
+    "times": (["9:05", "12:30", "-01:00"], [32_700, 45_000, -3600]),
+    "times with a unit": (["9:05 h", "12:30 h ", " 23:15 h"], [32_700, 45_000, 83_700]),
+    "times with seconds": (["9:05:01", "12:30:00", "23:15:00"], [32_701, 45_000, 83_700]),
+    "times and a word": (["9:05", "12:30", "23:15", "none"], [32_700, 45_000, 83_700, np.nan]),
+    "words": (["1.5 km", "2.5 km", "3.5 km", "none"], [1.5, 2.5, 3.5, np.nan]),
+}
+
+
+@pytest.mark.parametrize("case", CARRIED_OUT)
+def test_the_remedy_can_be_carried_out(case):
+    texts, numbers = CARRIED_OUT[case]
+    assert np.array_equal(remedied(texts)(pd.Series(texts)), numbers, equal_nan=True)
+
+
+@pytest.mark.parametrize("other", ["13-", "13.1 -", "- 13.1", "no 3", "\u0663.5", "-$ 5", "12:30"])
+def test_a_text_with_digits_that_is_no_number_is_an_error_for_the_remedy(other):
+    """A gap in its place would say nothing of it."""
+    texts = ["1.5", "2.5", "3.5", "4.5", "none", other]
+    with pytest.raises(ValueError, match="Unable to parse"):
+        remedied(texts)(pd.Series(texts[-1:]))
+
+
+def test_times_with_and_without_seconds_are_of_two_units():
+    reading = reading_of(Counter(["9:05", "12:30", "23:15", "12:30:10"]))
+    assert reading.example == "'9:05' and, in another unit, '12:30:10'"
+    assert reading.remedy.startswith("make numbers of them, once all are in one unit, by pandas")
 
 
 def test_a_number_of_another_unit_is_an_error_for_the_remedy():
