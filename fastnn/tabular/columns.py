@@ -24,6 +24,9 @@ from fastnn.memory import Array
 LARGEST = 1e150
 """Largest absolute value of a number or a target: its square is finite."""
 
+LARGEST_WHOLE = 2.0**53
+"""Largest absolute value up to which float64 has all whole numbers."""
+
 MOST_WORDS = 3
 """Words in the mean level of a column of many levels, above which it is free text."""
 
@@ -116,6 +119,8 @@ class Table:
         is_category = type(getattr(series, "dtype", None)).__name__ in _CATEGORIES
         if is_category:
             values, kinds = _words(np.asarray(series, object), label)
+            if kinds == {"number"}:
+                values = _whole(values)
         else:
             values, kinds = _values(series, label, as_words)
         if values.dtype.kind == "f" and (too_large := abs(values) > LARGEST).any():
@@ -201,6 +206,18 @@ def _plain(values: Array) -> Array:
         elif isinstance(value, (np.number, np.bool_)):
             values[row] = value.item()
     return values
+
+
+def _whole(values: Array) -> Array:
+    """Return numbers in objects with floats as the integers that they are, if they all are whole: a
+    gap made floats of them.
+    """
+    listed = values.tolist()
+    floats = {value for value in listed if type(value) is float and not is_gap(value)}
+    if not all(value.is_integer() and abs(value) <= LARGEST_WHOLE for value in floats):
+        return values
+    integers = {value: int(value) for value in floats}
+    return np.array([integers.get(value, value) for value in listed], object)
 
 
 def _kinds(values: list[Any]) -> set[str]:

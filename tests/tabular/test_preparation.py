@@ -248,6 +248,39 @@ def test_whole_numbers_are_looked_up_to_the_last_digit():
         assert (preparation.transform(pd.DataFrame({"a": values}))[:n] == expected[:n]).all()
 
 
+WHOLE = {  # a category, and its levels
+    "a gap": (pd.Categorical([11.0, 22.0, np.nan]), [11, 22]),
+    "floats": (pd.Categorical([-0.0, 22.0, 2.0**53]), [0, 22, 2**53]),
+    "beside an integer": (pd.Categorical([11, 22.0, None]), [11, 22]),
+    "beside a fraction": (pd.Categorical([11.0, 22.5, np.nan]), [11.0, 22.5]),
+    "huge ones": (pd.Categorical([11.0, 1e17, np.nan]), [11.0, 1e17]),
+    "infinite ones": (pd.Categorical([11.0, np.inf, np.nan]), [11.0, np.inf]),
+    "beside a boolean": (pd.Categorical([True, 22.0, np.nan]), [True, 22.0]),
+}
+
+
+@pytest.mark.parametrize("case", WHOLE)
+def test_whole_numbers_of_categories_are_integers(case):
+    """A gap makes floats of them in pandas, and a model in ONNX would want "11.0" as text."""
+    values, levels = WHOLE[case]
+    (one,) = TablePreparation().fit(pd.DataFrame({"a": values})).levels_
+    assert [(type(level), level) for level in one.levels] == [
+        (type(level), level) for level in levels
+    ]
+
+
+def test_integers_and_whole_floats_are_one_level():
+    """Also in models whose levels are floats, as files of fastnn 0.3 have them."""
+    column = pd.Series([11.0, 22.0, 33.0, np.nan])
+    preparation = TablePreparation().fit(pd.DataFrame({"a": column.astype("category")}))
+    (one,) = preparation.levels_
+    for levels in (one.levels, [float(level) for level in one.levels]):
+        preparation.levels_ = [one._replace(levels=levels)]
+        for rows in (column, column.astype("Int64"), column.astype("category"), column[:1]):
+            made = preparation.transform(pd.DataFrame({"a": rows}))
+            assert (made == np.eye(4, 3, dtype=np.float32)[: len(rows)]).all()
+
+
 @ignores_new_gaps
 @pytest.mark.parametrize("dtype", ["Int64", "float64", "object", "category"])
 def test_a_column_of_gaps_alone_is_of_any_kind(dtype):
