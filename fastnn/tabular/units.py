@@ -14,7 +14,9 @@ from fastnn.memory import Array
 from fastnn.recording import Recorder, Symbol
 
 N_TRIED = 33
-"""Numbers, evenly over the range of y, by which a loss is found to be convex."""
+LEAST_DISTANCE = 1e-6
+"""Numbers, evenly over the range of y, by which a loss is found to be convex; and the least of as
+many distances from each of them, in a geometric sequence, as a part of the range."""
 
 
 def loss_of_targets(loss: Any, quantile: float | None, scaling: Array) -> str | Value:
@@ -56,7 +58,12 @@ def _of_function(loss: CustomLoss, mean: float, deviation: float, low: float, hi
         raise ValueError(f"y is from {low:g} to {high:g}, and loss takes {loss.line.targets}")
     formula = with_derivative(loss.formula, "a")
     tried = np.linspace(low, high, N_TRIED)
-    a, y = np.meshgrid(tried, tried, indexing="ij")
+    steps = (high - low) * np.geomspace(LEAST_DISTANCE, 1, N_TRIED)
+    distances = np.concatenate([-steps, steps])[:, None]
+    everywhere = np.broadcast_to(tried[:, None], (N_TRIED, N_TRIED))
+    # predictions for each y, near to it and far from it
+    a = np.sort(np.concatenate([everywhere, np.clip(tried + distances, low, high)]), axis=0)
+    y = np.broadcast_to(tried, a.shape)
     with np.errstate(all="ignore"):
         _, slopes = evaluate(formula, a=a, y=y)
         # what the mean costs at one deviation from it becomes about 1

@@ -77,6 +77,20 @@ def test_differences_keep_their_digits_where_targets_are_far_from_0():
     assert far == near
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3, 1e6, 1e12])
+def test_a_loss_is_convex_or_not_whatever_the_range_of_y(scale):
+    scaling = np.array([[scale], [scale], [-2 * scale], [4 * scale]])
+    for convex in (cost, relative, lambda a, y: np.sqrt(1 + (a - y) ** 2)):
+        assert isinstance(loss_of_targets(convex, None, scaling), Custom)
+    for size in (scale / 10, scale / 1e3, scale / 1e5):
+
+        def bounded(a, y, size=size):
+            return np.tanh(((a - y) / size) ** 2)
+
+        with pytest.raises(ValueError, match="not convex"):
+            loss_of_targets(bounded, None, scaling)
+
+
 @pytest.mark.parametrize("loss", ["huber", Huber(30.0), "absolute_error"])
 def test_outliers_count_less(loss):
     y = np.where(np.arange(400) % 20 == 0, 1e5, Y)
@@ -88,6 +102,7 @@ def test_outliers_count_less(loss):
 
 REFUSED = {
     "not convex": (lambda a, y: np.log1p((a - y) ** 2), Y, "not convex in the prediction"),
+    "not convex near y": (lambda a, y: np.tanh((a - y) ** 2), Y, "not convex in the prediction"),
     "not finite": (lambda a, y: (a - y) ** 2 + np.sqrt(a - 1050), Y, "no finite derivative"),
     "targets": (CustomLoss(cost, low=2000), Y, r"y is from 9.*, and loss takes numbers.*2000"),
     "several": (cost, np.stack([Y, Y], axis=1), "in the units of one"),
