@@ -136,9 +136,9 @@ def _center_and_spread(known: Array) -> tuple[float, float]:
     """
     low, center, high = np.quantile(known, (0.25, 0.5, 0.75))
     spread = high - low
-    others = known[known != center]
-    if spread and len(others) < (1 - MANY_EQUAL) * len(known):
-        low, high = np.quantile(others, (0.25, 0.75))
+    are_others = known != center
+    if spread and np.count_nonzero(are_others) < (1 - MANY_EQUAL) * len(known):
+        low, high = np.quantile(known[are_others], (0.25, 0.75))
         if spread < LEAST_SPREAD * (high - low):
             spread = 0.0
     return center, spread or known.max() / 2 - known.min() / 2
