@@ -12,6 +12,7 @@ from fastnn.cli.tables import (
     NA,
     TABLE,
     about_table,
+    as_written,
     check_columns,
     check_numbers,
     check_words,
@@ -60,7 +61,7 @@ def predict(
         for name in predictions.columns.intersection(keep or []):
             fault = f"{name!r} is also a column of the predictions: rename it in the table"
             raise typer.BadParameter(fault, param_hint="--keep")
-        predictions = frame[keep or []].join(predictions)
+        predictions = as_written(frame, table, keep or []).join(predictions)
     if out is None:
         typer.echo(predictions.to_csv(index=False), nl=False)
         return

@@ -88,7 +88,7 @@ def read_table(
     with path.open("rb"):  # a name that pandas takes for an address is refused, too
         pass
     try:
-        if path.suffix.lower() in PARQUET:
+        if _is_parquet(path):
             frame = pandas.read_parquet(path).reset_index(drop=True)
         else:
             frame = _read_csv(path, GAPS if na is None else na, words or {})
@@ -102,6 +102,11 @@ def read_table(
         raise TableError(f"{path} has no rows")
     frame.columns = frame.columns.map(str)
     return frame
+
+
+def _is_parquet(path: Path) -> bool:
+    """Return whether a table is a Parquet file, by its name; all others are CSV."""
+    return path.suffix.lower() in PARQUET
 
 
 def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]]) -> "DataFrame":
@@ -128,7 +133,7 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
             other.columns[is_number].difference(frame.select_dtypes("number").columns)
         )
         frame[with_comma] = other[with_comma]
-    _tell_thousands(path, separator, frame, with_comma)
+    _tell_thousands(path, frame, with_comma)
     if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
         raise ValueError("its rows have more fields than its first line has names")
     return frame
@@ -153,18 +158,30 @@ def _check_names(path: Path, separator: str) -> None:
         raise ValueError(f"several columns have the name {listed(twice)}: rename them")
 
 
-def _tell_thousands(path: Path, separator: str, frame: "DataFrame", with_comma: list[str]) -> None:
-    """Warn of columns of numbers whose points seem to separate thousands, by the first rows: others
-    have a decimal comma, or whole numbers below 1,000 have no point.
+def read_texts(path: Path, names: Sequence[str], n_rows: int | None = None) -> "DataFrame":
+    """Read columns of a CSV file as the cells stand there, texts without gaps, of the first rows or
+    of all.
     """
     import pandas
 
+    options: dict[str, Any] = {"usecols": names, "dtype": str, "na_filter": False}
+    texts = pandas.read_csv(path, sep=_separator(path), nrows=n_rows, **options, **ENCODING)
+    return texts[[*names]]
+
+
+def as_written(frame: "DataFrame", path: Path, names: Sequence[str]) -> "DataFrame":
+    """Return columns of a table that was read: of a CSV file as the cells stand there."""
+    return frame[[*names]] if _is_parquet(path) or not names else read_texts(path, names)
+
+
+def _tell_thousands(path: Path, frame: "DataFrame", with_comma: list[str]) -> None:
+    """Warn of columns of numbers whose points seem to separate thousands, by the first rows: others
+    have a decimal comma, or whole numbers below 1,000 have no point.
+    """
     numbers = frame.select_dtypes("float").columns.difference(with_comma)
     if numbers.empty:
         return
-    options: dict[str, Any] = {"usecols": list(numbers), "dtype": str, "na_filter": False}
-    texts = pandas.read_csv(path, sep=separator, nrows=ROWS_TO_LOOK_AT, **options, **ENCODING)
-    for name, column in texts.items():
+    for name, column in read_texts(path, list(numbers), ROWS_TO_LOOK_AT).items():
         text = column.str.strip()
         with_point = text[text.str.contains(".", regex=False)]
         without = text[text.str.fullmatch(r"[-+]?\d{1,3}")]
@@ -182,15 +199,11 @@ def _tell_thousands(path: Path, separator: str, frame: "DataFrame", with_comma: 
 
 def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:
     """Return how many cells of which words are gaps in each column of words of a CSV file."""
-    import pandas
-
     with_gaps = frame.columns[frame.isna().any()].difference(frame.select_dtypes("number").columns)
-    if with_gaps.empty or path.suffix.lower() in PARQUET:
+    if with_gaps.empty or _is_parquet(path):
         return ""
-    options: dict[str, Any] = {"usecols": list(with_gaps), "dtype": str, "na_filter": False}
-    texts = pandas.read_csv(path, sep=_separator(path), **options, **ENCODING)
     parts = []
-    for name, column in texts.items():
+    for name, column in read_texts(path, list(with_gaps)).items():
         counts = column[frame[name].isna()].value_counts()
         parts += [f"{n:,} {word!r} in {name!r}" for word, n in counts.items() if word]
     return cut(", ".join(parts))

@@ -79,6 +79,24 @@ def test_numbers_and_their_intervals_are_those_of_the_estimator(succeed, fit):
     assert_array_equal(numbers, np.column_stack(columns))
 
 
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_columns_to_keep_are_written_as_they_stand(succeed, classifier, separator):
+    """Whatever the other rows hold; in the order of the options."""
+    pathlib.Path("model.npz").write_bytes(classifier)
+    row = pd.DataFrame({"size": [1.5], "count": [1], "color": ["red"]})
+    cells = ["007", "9007199254740993", "TRUE", "NA", "", " 1.50", '"1,50"', "1e3", 'a "b"; c']
+    new = row.loc[[0] * len(cells)].assign(id=cells, no=cells[::-1])
+    for rows in (slice(None), slice(1), slice(1, 2), slice(4, 5)):
+        new[rows].to_csv("new.csv", index=False, sep=separator)
+        keep = ("--keep", "no", "--keep", "id", "--keep", "size")
+        succeed("predict", "model.npz", "new.csv", *keep, "--out", "p.csv")
+        written = pd.read_csv("p.csv", dtype=str, keep_default_na=False)
+        assert list(written)[:3] == ["no", "id", "size"]
+        assert written["id"].tolist() == new["id"][rows].tolist()
+        assert written["no"].tolist() == new["no"][rows].tolist()
+        assert set(written["size"]) == {"1.5"}
+
+
 def test_the_error_is_that_of_rows_left_out_beside_a_guess(fit):
     out, _ = fit(TABLE, LABELS)
     model = fastnn.TabularClassifier.load("model.npz")
