@@ -16,6 +16,7 @@ from fastnn.cli.tables import (
     about_table,
     check_columns,
     check_numbers,
+    names_with_zeros,
     read_table,
     words_read_as_gaps,
 )
@@ -90,6 +91,8 @@ def fit(
     frame = _read(table, na)
     check_columns(frame, table, columns)
     _check_target_stays(target, columns)
+    amounts = [target] if task == "numbers" else []
+    _read_names(frame, table, [*amounts, *columns["--drop"]])
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
     X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
@@ -119,6 +122,17 @@ def _read(table: Path, na: list[str] | None) -> "DataFrame":
     if na is None and (words := words_read_as_gaps(table, frame)):
         say(f"Read as gaps: {words} (--na says which words are gaps)")
     return frame
+
+
+def _read_names(frame: "DataFrame", table: Path, others: list[str]) -> None:
+    """Put texts into columns of numbers that begin with 0, such as codes of towns, but for some
+    others; say which these columns are.
+    """
+    names = names_with_zeros(frame.drop(columns=others), table)
+    for name, texts in names.items():
+        frame[name] = texts
+    if len(names.columns):
+        say(f"Read as names, since numbers in them begin with 0: {listed(list(names))}")
 
 
 def _check_target_stays(target: str, columns: dict[str, list[str]]) -> None:

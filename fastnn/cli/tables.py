@@ -17,7 +17,7 @@ from fastnn.errors import FastnnError
 from fastnn.whole_files import write_whole
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 TABLE = typer.Argument(metavar="TABLE", hidden=True)
 
@@ -167,6 +167,24 @@ def read_texts(path: Path, names: Sequence[str], n_rows: int | None = None) -> "
     options: dict[str, Any] = {"usecols": names, "dtype": str, "na_filter": False}
     texts = pandas.read_csv(path, sep=_separator(path), nrows=n_rows, **options, **ENCODING)
     return texts[[*names]]
+
+
+def names_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
+    """Return as texts, with gaps, the columns of a CSV file that were read as numbers and are
+    names, such as 0101: all cells are digits alone, some with a 0 before others.
+    """
+    numbers = frame.select_dtypes("number")
+    whole = [name for name, column in numbers.items() if (column.dropna() % 1 == 0).all()]
+    if _is_parquet(path) or not whole:
+        return frame[[]]
+    texts = read_texts(path, whole).where(frame[whole].notna())
+    return texts[[name for name in whole if _has_zeros(texts[name])]]
+
+
+def _has_zeros(column: "Series") -> bool:
+    """Return whether all texts are digits alone, some with a 0 before others."""
+    cells = column.drop_duplicates().dropna().str.strip()
+    return cells.str.fullmatch(r"\d+").all() and cells.str.fullmatch(r"0\d+").any()
 
 
 def as_written(frame: "DataFrame", path: Path, names: Sequence[str]) -> "DataFrame":

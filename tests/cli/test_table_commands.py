@@ -375,6 +375,41 @@ def test_digits_in_a_column_of_words_stay_words(succeed, fit):
         assert told in err
 
 
+AMOUNTS_OF_DIGITS = {
+    "zero": ["0", "5", "10"],
+    "fractions": ["0.5", "007", "3"],
+    "negative": ["-01", "05", "10"],
+    "words in quotes": ["0", "", "NA"],
+}
+
+
+def test_numbers_with_leading_zeros_are_names(succeed, fit):
+    """Their levels, classes and groups keep the zeros, and gaps stay gaps; other numbers stay
+    numbers.
+    """
+    codes = np.resize(["0101", "0901", "", "1101", " 0201"], N)
+    times = np.resize(["00", "15", "NA", "45"], N)
+    others = {name: np.resize(cells, N) for name, cells in AMOUNTS_OF_DIGITS.items()}
+    table = pd.DataFrame({"code": codes, "time": times, "team": codes, "late": codes, **others})
+    options = ("--drop", "late", "--groups", "team")
+    table["team"] = np.resize(["01", "1", "02", "2", "03"], N)
+    y = np.resize(["007", "011", ""], N)
+    out, _ = fit(table, y, *options)
+    said = "'code', 'time', 'team', 'y'"
+    assert f"Read as names, since numbers in them begin with 0: {said}\n" in out
+    assert "\n  code             4 levels, with gaps: 0201, 0101, 0901, 1101\n" in out
+    assert "\n  time             3 levels, with gaps: 00, 15, 45\n" in out
+    for name in AMOUNTS_OF_DIGITS:
+        assert not re.search(rf"\n  {name} .*level", out)
+    model = fastnn.TabularClassifier.load("model.npz")
+    assert model.classes_.tolist() == ["007", "011"]
+    succeed("predict", "model.npz", "table.csv", "--keep", "y", "--out", "p.csv")
+    predicted = pd.read_csv("p.csv", dtype=str)
+    assert (predicted["predicted"] == predicted["y"])[y != ""].mean() > 0.9
+    out, _ = fit(table[["zero"]], np.resize(["05", "10", "15"], N), "--task", "numbers")
+    assert "Read as names" not in out
+
+
 MANY = "name,y\n" + "".join(f"word{k},{k % 2}\n" for k in range(60))
 BROKEN = {  # the file's content, the target, and what is said
     "nothing": (None, "y", "No such file or directory: 'bad.csv'"),
