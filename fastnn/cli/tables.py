@@ -40,8 +40,15 @@ GAPS = (
 """The words that pandas reads as gaps."""
 
 ROWS_TO_LOOK_AT = 1_000
-THOUSANDS = r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+"
-"""Rows by which a column of numbers is doubted, and a text that 1,234 is in many languages."""
+"""Rows by which a column of numbers is doubted."""
+
+THOUSANDS = {
+    ".": r"[-+]?[1-9]\d{0,2}(?:\.\d{3})+",
+    ",": r"[-+]?[1-9]\d{0,2}(?:,\d{3})+",
+}
+"""{the decimal sign of a column: a number in which it may separate thousands instead}."""
+
+SIGNS = {".": "point", ",": "comma"}
 
 MOST_WORDS = 0.1
 """The share of words up to which a column is taken for one of numbers with mistakes."""
@@ -125,6 +132,8 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
         **ENCODING,
     }
     frame = pandas.read_csv(path, **options)
+    if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
+        raise ValueError("its rows have more fields than its first line has names")
     with_comma: list[str] = []
     if separator != ",":
         other = pandas.read_csv(path, decimal=",", **options)
@@ -134,8 +143,6 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
         )
         frame[with_comma] = other[with_comma]
     _tell_thousands(path, frame, with_comma)
-    if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
-        raise ValueError("its rows have more fields than its first line has names")
     return frame
 
 
@@ -193,26 +200,37 @@ def as_written(frame: "DataFrame", path: Path, names: Sequence[str]) -> "DataFra
 
 
 def _tell_thousands(path: Path, frame: "DataFrame", with_comma: list[str]) -> None:
-    """Warn of columns of numbers whose points seem to separate thousands, by the first rows: others
-    have a decimal comma, or whole numbers below 1,000 have no point.
+    """Warn of columns of numbers whose decimal sign seems to separate thousands, by the first rows:
+    whole numbers below 1,000 have none, or the other sign is surely the decimal one elsewhere.
     """
-    numbers = frame.select_dtypes("float").columns.difference(with_comma)
-    if numbers.empty:
+    numbers = list(frame.select_dtypes("float").columns)
+    if not numbers:
         return
-    for name, column in read_texts(path, list(numbers), ROWS_TO_LOOK_AT).items():
-        text = column.str.strip()
-        with_point = text[text.str.contains(".", regex=False)]
-        without = text[text.str.fullmatch(r"[-+]?\d{1,3}")]
-        if with_point.empty or not with_point.str.fullmatch(THOUSANDS).all():
+    texts = read_texts(path, numbers, ROWS_TO_LOOK_AT)
+    doubted: list[tuple[str, str, str, list[str]]] = []
+    decimal: dict[str, str] = {}  # {sign: the first column whose decimal sign it surely is}
+    for name in numbers:
+        sign = "," if name in with_comma else "."
+        text = texts[name][frame[name].head(ROWS_TO_LOOK_AT).notna()].str.strip()
+        with_sign = text[text.str.contains(sign, regex=False)]
+        if with_sign.empty:
             continue
-        if with_comma:
-            beside = f"column {with_comma[0]!r} has decimal commas"
-        elif len(without):
-            beside = f"{without.iloc[0]} without a point"
+        if with_sign.str.fullmatch(THOUSANDS[sign]).all():
+            without = text[text.str.fullmatch(r"[-+]?\d{1,3}")]
+            doubted.append((name, sign, with_sign.iloc[0], list(without)))
+        else:
+            decimal.setdefault(sign, name)
+    for name, sign, example, small in doubted:
+        other = "," if sign == "." else "."
+        if other in decimal:
+            beside = f"column {decimal[other]!r} has decimal {SIGNS[other]}s"
+        elif small:
+            beside = f"{small[0]} without a {SIGNS[sign]}"
         else:
             continue
-        fault = f"{path}: column {name!r} has {with_point.iloc[0]}, and {beside}"
-        console.tell(f"{fault}: if the points separate thousands, write numbers without them")
+        fault = f"{path}: column {name!r} has {example}, and {beside}"
+        right = f"if the {SIGNS[sign]}s separate thousands, write numbers without them"
+        console.tell(f"{fault}: {right}")
 
 
 def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:

@@ -282,40 +282,46 @@ def test_a_decimal_comma_is_that_of_a_column(succeed, fit):
     assert "point" not in err
 
 
-POINTS = "if the points separate thousands, write numbers without them"
+THOUSANDS = {  # {case: separator, area, prices, and what is told of the price}
+    "decimal commas": (";", "100,7", ["1.234"], "1.234, and column 'area' has decimal commas"),
+    "decimal points": ("\t", "100.7", ["1,234"], "1,234, and column 'area' has decimal points"),
+    "no point": (";", "100.7", ["1.234", "900"], "1.234, and 900 without a point"),
+    "no point, commas": (",", "100.7", ["900", "1.234"], "1.234, and 900 without a point"),
+    "no comma": ("|", "100,7", ["1,234", "900"], "1,234, and 900 without a comma"),
+    "no evidence": (",", "100.7", ["1.234", "2.900"], ""),
+    "commas, no evidence": (";", "100,7", ["2,544", "7,125"], ""),
+    "both may be": (";", "7.858", ["2,544", "1,125"], ""),
+    "a decimal": (",", "100.7", ["1.234", "900", "1.5"], ""),
+    "a fraction": (",", "100.7", ["1.234", "900", "0.125"], ""),
+    "a decimal comma": ("\t", "100.7", ["1,234", "900", "1,5"], ""),
+    "a large number": (",", "100.7", ["1.234", "1900"], ""),
+    "a gap with a point": (
+        ";",
+        "100.7",
+        ["n.a.", "1.234", "900"],
+        "1.234, and 900 without a point",
+    ),
+    "both are decimal": (";", "100,7", ["1.5", "2.25"], ""),
+}
 
 
-@pytest.mark.parametrize(
-    ("separator", "area", "prices", "told"),
-    [
-        (
-            ";",
-            "100,7",
-            ["1.234", "2.900"],
-            f"1.234, and column 'area' has decimal commas: {POINTS}",
-        ),
-        (";", "100.7", ["1.234", "900"], f"1.234, and 900 without a point: {POINTS}"),
-        (",", "100.7", ["900", "1.234"], f"1.234, and 900 without a point: {POINTS}"),
-        (",", "100.7", ["1.234", "2.900"], ""),
-        (",", "100.7", ["1.234", "900", "1.5"], ""),
-        (",", "100.7", ["1.234", "900", "0.125"], ""),
-        (",", "100.7", ["1.234", "1900"], ""),
-        (";", "100,7", ["1.5", "2.25"], ""),
-    ],
-)
-def test_points_that_may_separate_thousands_are_told(
-    capsys, tmp_path, separator, area, prices, told
-):
+@pytest.mark.parametrize("case", THOUSANDS)
+def test_decimal_signs_that_may_separate_thousands_are_told(capsys, tmp_path, case):
+    """The numbers stay those with a decimal sign."""
     from fastnn.cli.tables import read_table
 
+    separator, area, prices, told = THOUSANDS[case]
     path = tmp_path / "homes.csv"
     rows = [separator.join((area, price)) for price in prices]
     path.write_text("\n".join([f"area{separator}price", *rows]))
-    frame = read_table(path)
+    frame = read_table(path, ["n.a."])
     err = " ".join(capsys.readouterr().err.split())
-    assert err == (f"fastnn: {path}: column 'price' has {told}" if told else "")
-    assert frame["price"].tolist() == [float(price) for price in prices]
-    assert frame["area"].tolist() == [100.7] * len(prices)
+    sign = "point" if "." in told.split(" ")[0] else "comma"
+    right = f"if the {sign}s separate thousands, write numbers without them"
+    assert err == (f"fastnn: {path}: column 'price' has {told}: {right}" if told else "")
+    numbers = [float(price.replace(",", ".")) for price in prices if price != "n.a."]
+    assert frame["price"].dropna().tolist() == numbers
+    assert set(frame["area"]) == {float(area.replace(",", "."))}
 
 
 @pytest.mark.parametrize("text", ["1.{:03},5", "{}.5 m2", "2 {:03}"])
