@@ -34,6 +34,9 @@ MOST_COLUMNS = 100
 FEWEST_TO_JUDGE = 40
 """Rows left out from which on their error says something of other rows."""
 
+MOST_EXACT = 2**53
+"""Up to which float64 has all whole numbers."""
+
 _TASK = option(
     "classes|numbers",
     "What to predict. By default classes, if the target has words or up to "
@@ -103,6 +106,8 @@ def fit(
     if task != "classes":
         check_numbers(y.to_frame(), table)
     task = task or _task_of(y)
+    if task == "classes":
+        y = _as_classes(y, table)
     tell(f"fitting {preset!r} to {len(y):,} rows")
     with about_table(table, target, groups):
         model = estimators[task](preset, random_state=seed, verbose=err.is_terminal)
@@ -194,6 +199,20 @@ def _task_of(y: "Series") -> str:
         raise TableError(f"{fault}: {way}")
     say(f"{y.name!r} has {n} different words: classes")
     return "classes"
+
+
+def _as_classes(y: "Series", table: Path) -> "Series":
+    """Return whole numbers as integers, which are floats where other rows had a gap; raise
+    TableError for decimals.
+    """
+    if y.dtype.kind != "f":
+        return y
+    decimals = y[y % 1 != 0]
+    if len(decimals):
+        fault = f"column {y.name!r} holds decimals ({decimals.iloc[0]} in row "
+        fault += f"{decimals.index[0] + 1:,}), which are no classes"
+        raise TableError(f"{table}: {fault}: say --task numbers, or leave out --task")
+    return y.astype("int64") if y.abs().max() <= MOST_EXACT else y
 
 
 def _print_columns(model: Any, names: list[str]) -> None:

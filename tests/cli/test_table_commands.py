@@ -21,6 +21,7 @@ pytest.importorskip("sklearn")
 N = 120
 FRAME, LABELS, NUMBERS = mixed(N)
 TABLE = FRAME.assign(grade=FRAME["grade"].astype(int))
+SIZES = TABLE["size"].dropna()
 
 
 def of_fit(file="table.csv", target="y", out="model.npz"):
@@ -145,6 +146,16 @@ def test_a_task_that_is_named_is_done(fit):
     fastnn.TabularRegressor.load("model.npz")
     fit(TABLE[["size"]], few + 0.0, "--task", "classes")
     assert fastnn.TabularClassifier.load("model.npz").classes_.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [(), ("--task", "classes")])
+def test_whole_numbers_beside_rows_without_a_target_stay_whole(succeed, fit, options):
+    """pandas makes floats of whole numbers with gaps."""
+    fit(TABLE[["size"]], np.resize(["0", "", "1"], N), *options)
+    classes = fastnn.TabularClassifier.load("model.npz").classes_
+    assert classes.dtype.kind == "i"
+    printed, _ = succeed("predict", "model.npz", "table.csv")
+    assert printed.startswith("predicted,probability_0,probability_1\n")
 
 
 def test_columns_that_are_no_inputs_and_numbers_that_are_names(fit):
@@ -478,6 +489,11 @@ def test_a_table_that_cannot_be_fitted_ends_with_2_and_a_line(run, case):
         (("--preset", "quick"), "--preset: 'quick' is none of: fast; good; best"),
         (("--task", "class"), "--task: 'class' (did you mean 'classes'?) is none of"),
         (("--task", "numbers"), "column 'y' holds text, such as"),
+        (
+            ("--task", "classes", "--target", "size"),
+            f"table.csv: column 'size' holds decimals ({SIZES.iloc[0]} in row {SIZES.index[0] + 1}"
+            "), which are no classes: say --task numbers, or leave out --task",
+        ),
         (("--out", "model.csv"), "--out: model.csv does not end in .npz"),
         (("--plot", "model.gif"), "--plot: a picture's name must end in one of .png, .svg, .pdf"),
         (("--groups", "patient"), "--groups: table.csv has no column 'patient'"),
