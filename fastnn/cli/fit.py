@@ -228,15 +228,19 @@ def _print_columns(model: Any, names: list[str]) -> None:
 
 def _print_error(model: Any, y: Array) -> None:
     """Print the error on rows left out beside that of a guess that looks at no column."""
+    tells_more = False
     if hasattr(model, "classes_"):
         p = model.oob_decision_function_
         left_out = ~np.isnan(p[:, 0])
-        labels, counts = np.unique(y, return_counts=True)
+        labels, codes, counts = np.unique(y, return_inverse=True, return_counts=True)
         guess = labels[counts.argmax()]
         ours = np.mean((model.classes_[p.argmax(axis=1)] != y)[left_out])
         theirs = np.mean((guess != y)[left_out])
         of_model = f"{ours:.1%} are wrong"
         of_guess = f"{guess!s}: {theirs:.1%}"
+        shares = np.broadcast_to(counts / len(y), p.shape)
+        rows = np.flatnonzero(left_out)
+        tells_more = _log_loss(p, rows, codes) < _log_loss(shares, rows, codes)
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
@@ -249,8 +253,18 @@ def _print_error(model: Any, y: Array) -> None:
         return
     say(f"Judged on {left_out.sum():,} rows left out of training: {of_model}")
     say(f"Always saying {of_guess}")
-    if ours >= theirs:
+    if ours >= theirs and tells_more:
+        more = "but the probabilities tell more than the shares of classes: see fastnn predict"
+        say(f"That is no better, {more}")
+    elif ours >= theirs:
         say("That is no better: the model has learned nothing of use", "yellow")
+
+
+def _log_loss(probabilities: Array, rows: Array, codes: Array) -> float:
+    """Return the log loss of these rows, whose classes are `codes`."""
+    smallest = np.finfo(probabilities.dtype).tiny
+    of_truth = np.maximum(probabilities[rows, codes[rows]], smallest)
+    return float(-np.log(of_truth).mean())
 
 
 def _digits(number: float) -> str:

@@ -122,6 +122,19 @@ def test_a_model_that_learned_nothing_and_few_rows_are_told(fit):
     assert re.search(r"Only \d+ rows were left out: too few to judge the model by", out)
 
 
+def test_probabilities_of_a_rare_class_are_of_use_where_no_row_is_given_it(fit):
+    """The commonest class is right in most rows."""
+    rs = RandomState(0)
+    risk = rs.rand(600)
+    fault = np.where(rs.rand(600) < 0.3 * (risk > 0.8), "fault", "fine")
+    out, _ = fit(pd.DataFrame({"risk": risk}), fault)
+    assert (
+        "no better, but the probabilities tell more than the shares of classes: see fastnn predict"
+        in out
+    )
+    assert "nothing of use" not in out
+
+
 TARGETS = {
     "words": (LABELS, "'y' has 2 different words: classes"),
     "truth": (NUMBERS > 0.4, "'y' has 2 different words: classes"),
