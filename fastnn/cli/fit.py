@@ -109,7 +109,7 @@ def fit(
     if task == "classes":
         y = _as_classes(y, table)
     tell(f"fitting {preset!r} to {len(y):,} rows")
-    with about_table(table, target, groups):
+    with about_table(table, frame.index, target, groups):
         model = estimators[task](preset, random_state=seed, verbose=err.is_terminal)
         model.fit(X, y, groups=frame[groups] if groups else None)
         model.save(out)

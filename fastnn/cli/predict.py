@@ -56,7 +56,7 @@ def predict(
     X = _of_fit(frame, table, saved)
     check_numbers(X[X.columns.difference([*words], sort=False)], table)
     check_words(X, table, words)
-    with about_table(table):
+    with about_table(table, frame.index):
         predictions = _predictions(saved, X, interval)
         for name in predictions.columns.intersection(keep or []):
             fault = f"{name!r} is also a column of the predictions: rename it in the table"

@@ -17,7 +17,7 @@ from fastnn.errors import FastnnError
 from fastnn.whole_files import write_whole
 
 if TYPE_CHECKING:
-    from pandas import DataFrame, Series
+    from pandas import DataFrame, Index, Series
 
 TABLE = typer.Argument(metavar="TABLE", hidden=True)
 
@@ -61,12 +61,17 @@ IN_COMMANDS = {
     "drop it, or": "leave it out by --drop, or",
     'make booleans of them, by .map({"True": True, "False": False})': "write True or False there",
     "make words of them, by .astype(str)": "write words there",
+    "say NaN where a number is unknown, or": "leave the cell empty, or write",
     "put numbers in its place": "leave it out by --drop, or put numbers in its place",
 }
 """{remedy in Python: the remedy for a command}."""
 
 IN_PYTHON = re.compile("make numbers of them.*?(?=, or say| if texts|; the same|$)", re.MULTILINE)
 """The remedy in Python for words that read as numbers."""
+
+
+ROW_IN_PYTHON = re.compile(r"((?:in|such as) row )(\d+)")
+"""The place of a row in the messages of Python, whose first row is row 0."""
 
 
 class TableError(FastnnError):
@@ -302,14 +307,22 @@ def _plain_numbers(remedy: re.Match[str]) -> str:
 
 
 @contextmanager
-def about_table(path: Path, target: str = "", groups: str | None = None) -> Iterator[None]:
+def about_table(
+    path: Path, rows: "Index", target: str = "", groups: str | None = None
+) -> Iterator[None]:
     """Print warnings as lines on stderr, and end the command by an error in a line, with the names
     of file and columns for X, y and groups, and the options of commands for remedies in Python.
+
+    `rows` are the numbers of these rows in the file, from 0; people count them from 1.
     """
     arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
+    def in_file(row: re.Match[str]) -> str:
+        return f"{row[1]}{rows[int(row[2])] + 1:,}"
+
     def in_commands(message: object) -> str:
-        text = IN_PYTHON.sub(_plain_numbers, str(message))
+        text = ROW_IN_PYTHON.sub(in_file, str(message))
+        text = IN_PYTHON.sub(_plain_numbers, text)
         for remedy, of_command in IN_COMMANDS.items():
             text = text.replace(remedy, of_command)
         first, _, rest = text.partition(" ")

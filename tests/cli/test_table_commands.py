@@ -496,6 +496,21 @@ def test_a_table_that_cannot_be_fitted_ends_with_2_and_a_line(run, case):
     assert os.listdir() == before
 
 
+def test_rows_are_counted_from_1_in_the_file(run, fit):
+    """Also where rows before have no target."""
+    table = TABLE[["count"]].assign(size=np.where(np.arange(N) == 40, np.inf, 1.5))
+    table.assign(y=np.where(np.arange(N) < 20, np.nan, NUMBERS)).to_csv("new.csv", index=False)
+    said = (
+        "new.csv: column 'size' holds infinity in row 41: leave the cell empty, or write a number"
+    )
+    code, out, err = run(*of_fit("new.csv"))
+    assert "Rows without 'y', not used: 20\n" in out
+    assert (code, said in err) == (2, True)
+    fit(table.assign(size=NUMBERS), NUMBERS)
+    code, _, err = run("predict", "model.npz", "new.csv")
+    assert (code, said in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
