@@ -53,7 +53,7 @@ def predict(
     words = _words(saved)
     frame = read_table(table, na, words)
     check_columns(frame, table, {"--keep": keep or []})
-    X = _of_fit(frame, table, saved)
+    X = _of_fit(frame, table, saved, keep or [])
     check_numbers(X[X.columns.difference([*words], sort=False)], table)
     check_words(X, table, words)
     with about_table(table, frame.index):
@@ -79,16 +79,16 @@ def _words(model: Any) -> dict[str, list[str]]:
     return {names[one.column]: one.levels for one in of_texts}
 
 
-def _of_fit(frame: "DataFrame", path: Path, model: Any) -> "DataFrame":
+def _of_fit(frame: "DataFrame", path: Path, model: Any, keep: list[str]) -> "DataFrame":
     """Return the columns that a model was fitted on, if it knows their names and none is lacking;
-    warn of others.
+    warn of others, but for those to keep.
     """
     names = getattr(model, "feature_names_in_", getattr(model, "feature_names", None))
     if names is None or not {*names}.issubset(frame.columns):
         return frame
-    others = frame.columns.difference(names, sort=False)
+    others = frame.columns.difference([*names, *keep], sort=False)
     if len(others):
-        tell(f"{path} has columns that fit did not see, not used here: {listed(list(others))}")
+        tell(f"{path} has columns that the model does not use: {listed(list(others))}")
     return frame[list(names)]
 
 

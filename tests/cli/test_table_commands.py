@@ -69,9 +69,10 @@ def test_numbers_and_their_intervals_are_those_of_the_estimator(succeed, fit):
     """They are printed where no file is named; in any order of columns."""
     fit(TABLE, NUMBERS)
     model = fastnn.TabularRegressor.load("model.npz")
-    TABLE.assign(id=np.arange(N) % 7)[["id", *TABLE.columns[::-1]]].to_csv("new.csv", index=False)
+    new = TABLE.assign(id=np.arange(N) % 7, y=NUMBERS)
+    new[["id", "y", *TABLE.columns[::-1]]].to_csv("new.csv", index=False)
     out, err = succeed("predict", "model.npz", "new.csv", "--interval", ".8", "--keep", "id")
-    assert err == "fastnn: new.csv has columns that fit did not see, not used here: 'id'\n"
+    assert err == "fastnn: new.csv has columns that the model does not use: 'y'\n"
     head, *lines = out.splitlines()
     assert head == "id,predicted,low,high"
     numbers = np.array([line.split(",") for line in lines], float)
@@ -598,7 +599,7 @@ def test_an_interval_takes_a_probability_and_enough_rows(refused, fit):
     fit(TABLE, NUMBERS)
     said = "coverage must be greater than 0 and less than 1, such as 0.9, not 90.0"
     assert refused("predict", "model.npz", "table.csv", "--interval", "90") == (
-        f"fastnn: table.csv has columns that fit did not see, not used here: 'y' fastnn: {said}"
+        f"fastnn: table.csv has columns that the model does not use: 'y' fastnn: {said}"
     )
     fit(TABLE[:30], NUMBERS[:30])
     assert "too few to say" in refused("predict", "model.npz", "table.csv", "--interval", ".9")
@@ -629,7 +630,7 @@ def test_other_models_pass_over_columns_and_take_any_order(succeed):
     result.save("result.npz")
     X.assign(y=X["a"])[["b", "y", "a"]].to_csv("new.csv", index=False)
     out, err = succeed("predict", "result.npz", "new.csv")
-    assert err == "fastnn: new.csv has columns that fit did not see, not used here: 'y'\n"
+    assert err == "fastnn: new.csv has columns that the model does not use: 'y'\n"
     assert_array_equal(np.array(out.split()[1:], float), result.predict(X)[:, 0])
 
 
