@@ -7,7 +7,7 @@ import numpy as np
 import typer
 
 from fastnn import plotting
-from fastnn.checking.arguments import listed
+from fastnn.checking.arguments import counted, listed
 from fastnn.cli.console import File, check_names, check_output, err, option, say, tell
 from fastnn.cli.tables import (
     NA,
@@ -102,6 +102,8 @@ def fit(
     frame = _with_target(frame, table, target)
     X = X.loc[frame.index]
     y = frame[target]
+    if groups:
+        _check_groups(frame[groups], table)
     check_numbers(X, table)
     if task != "classes":
         check_numbers(y.to_frame(), table)
@@ -161,6 +163,15 @@ def _with_target(frame: "DataFrame", table: Path, target: str) -> "DataFrame":
     if not has_target.all():
         say(f"Rows without {target!r}, not used: {(~has_target).sum():,}")
     return frame[has_target]
+
+
+def _check_groups(groups: "Series", table: Path) -> None:
+    """Raise TableError for rows of no group."""
+    is_gap = groups.isna()
+    if is_gap.any():
+        rows = f"{counted(int(is_gap.sum()), 'row')}, such as row {is_gap.idxmax() + 1:,}"
+        way = "fill in the groups, or leave out these rows"
+        raise TableError(f"{table}: column {groups.name!r} of groups is empty in {rows}: {way}")
 
 
 def _without_row_numbers(X: "DataFrame") -> "DataFrame":

@@ -22,6 +22,7 @@ N = 120
 FRAME, LABELS, NUMBERS = mixed(N)
 TABLE = FRAME.assign(grade=FRAME["grade"].astype(int))
 SIZES = TABLE["size"].dropna()
+GAPS = np.flatnonzero(TABLE["size"].isna())
 
 
 def of_fit(file="table.csv", target="y", out="model.npz"):
@@ -533,7 +534,11 @@ def test_rows_are_counted_from_1_in_the_file(run, fit):
         (("--category", "y"), "--category: 'y' is the target, not a column to predict from"),
         (("--groups", "y"), "--groups: 'y' is the target, not a column to predict from"),
         (("--out", "new/m.npz"), "--out: there is no folder new; make it first"),
-        (("--groups", "size"), "column 'size' is missing (NaN) in"),
+        (
+            ("--groups", "size"),
+            f"table.csv: column 'size' of groups is empty in {len(GAPS)} rows, such as row "
+            f"{GAPS[0] + 1}: fill in the groups, or leave out these rows",
+        ),
         (
             ("--interval", ".9"),
             "a model of numbers has intervals of each probability: say it to fastnn predict",
