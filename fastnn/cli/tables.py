@@ -1,5 +1,6 @@
 """Table files of `fit` and `predict`: CSV and Parquet, read by pandas."""
 
+import csv
 import operator
 import re
 import warnings
@@ -125,22 +126,22 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
     """Read a CSV file, whose first line names the columns and shows what separates them."""
     import pandas
 
-    separator = _separator(path)
-    _check_names(path, separator)
-    names = pandas.read_csv(path, nrows=0, sep=separator, **ENCODING).columns
+    layout = _layout(path)
+    _check_names(path, layout)
+    names = pandas.read_csv(path, nrows=0, **layout).columns
     options: dict[str, Any] = {
-        "sep": separator,
         "dtype": dict.fromkeys(words, str),
         "na_values": {name: {"", *na}.difference(words.get(name, ())) for name in names},
         "keep_default_na": False,
         "low_memory": False,  # else digits may be numbers in one part of a column, texts in others
-        **ENCODING,
+        **layout,
     }
     frame = pandas.read_csv(path, **options)
     if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
-        raise ValueError("its rows have more fields than its first line has names")
+        fault = "its rows have more fields than its first line has names"
+        raise ValueError(f"{fault}: {_first_line(path)!r} must hold the name of each column")
     with_comma: list[str] = []
-    if separator != ",":
+    if layout["sep"] != ",":
         other = pandas.read_csv(path, decimal=",", **options)
         is_number = other.columns.isin(other.select_dtypes("number").columns)
         with_comma = list(
@@ -151,19 +152,31 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
     return frame
 
 
-def _separator(path: Path) -> str:
-    """Return what separates the columns of a CSV file, by its first line."""
+def _layout(path: Path) -> dict[str, Any]:
+    """Return the options of `read_csv` that say what separates the columns of a CSV file, by its
+    first line, which may be one for Excel, such as sep=;, before that of the names.
+    """
     import pandas
 
     first_line = ",".join(pandas.read_csv(path, nrows=0, **ENCODING).columns)
-    return max(SEPARATORS, key=first_line.count)
+    if said := re.match(r"sep=([,;\t|])", first_line):
+        return {"sep": said[1], "skiprows": 1, **ENCODING}
+    return {"sep": max(SEPARATORS, key=first_line.count), **ENCODING}
 
 
-def _check_names(path: Path, separator: str) -> None:
+def _first_line(path: Path) -> str:
+    """Return the first line of a CSV file, for a message."""
+    import pandas
+
+    options = {"header": None, "sep": "\0", "quoting": csv.QUOTE_NONE, "dtype": str}
+    return cut(pandas.read_csv(path, nrows=1, **options, **ENCODING).iloc[0, 0])
+
+
+def _check_names(path: Path, layout: Mapping[str, Any]) -> None:
     """Raise ValueError for a name that is there twice, of which pandas makes another one."""
     import pandas
 
-    first = pandas.read_csv(path, nrows=1, header=None, dtype=str, sep=separator, **ENCODING)
+    first = pandas.read_csv(path, nrows=1, header=None, dtype=str, **layout)
     names = first.iloc[0].dropna()
     twice = list(names[names.duplicated()].unique())
     if twice:
@@ -177,7 +190,7 @@ def read_texts(path: Path, names: Sequence[str], n_rows: int | None = None) -> "
     import pandas
 
     options: dict[str, Any] = {"usecols": names, "dtype": str, "na_filter": False}
-    texts = pandas.read_csv(path, sep=_separator(path), nrows=n_rows, **options, **ENCODING)
+    texts = pandas.read_csv(path, nrows=n_rows, **options, **_layout(path))
     return texts[[*names]]
 
 

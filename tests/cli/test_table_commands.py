@@ -271,6 +271,14 @@ def write_separated(separator, decimal="."):
     return write
 
 
+def write_for_excel(separator):
+    def write(frame, path):
+        text = frame.to_csv(index=False, sep=separator)
+        pathlib.Path(path).write_text(f"sep={separator}\n{text}")
+
+    return write
+
+
 def write_from_a_spreadsheet(frame, path):
     frame.to_csv(path, index=False, encoding="utf-8-sig")
 
@@ -279,6 +287,9 @@ FILES = {
     "semicolons.csv": write_separated(";"),
     "commas.csv": write_separated(";", ","),
     "tabs.tsv": write_separated("\t"),
+    "excel.csv": write_for_excel(";"),
+    "excel commas.csv": write_for_excel(","),
+    "excel tabs.csv": write_for_excel("\t"),
     "mark.csv": write_from_a_spreadsheet,
     **dict.fromkeys(["a.csv.gz", "a.csv.zip", "a.csv.bz2", "a.csv.xz"], write_separated(",")),
 }
@@ -448,6 +459,11 @@ BROKEN = {  # the file's content, the target, and what is said
     "empty": ("", "y", "bad.csv cannot be read as a table: No columns to parse from file"),
     "no rows": ("x,y\n", "y", "bad.csv has no rows"),
     "more fields": ("x,y\n1,2,\n3,4,\n", "y", "its rows have more fields than its first line"),
+    "a title": (
+        "# export, 2024\nx,y,z\n1,2,3\n",
+        "y",
+        "first line has names: '# export, 2024' must hold the name of each column",
+    ),
     "ragged": ("x,y\n1,2\n3,4,5\n", "y", "Expected 2 fields in line 3, saw 3"),
     "names": ("x,y,x,y\n1,2,3,4\n5,6,7,8\n", "y", "several columns have the name 'x', 'y': rename"),
     "latin": ("x,y\nü,1\n".encode("latin-1"), "y", "bad.csv is no text in UTF-8: save it as CSV"),
