@@ -46,6 +46,11 @@ def tell(text: str) -> None:
     err.print(f"fastnn: {printable(text)}", soft_wrap=True, markup=False, highlight=False)
 
 
+def count_of(n: int, noun: str) -> str:
+    """Return "1 row", "2,000 rows"."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
 def printable(text: str) -> str:
     """Return a line without what a terminal would obey: a file may hold escape sequences."""
     return "".join(c if c.isprintable() or c == "\t" else "\ufffd" for c in text)

@@ -7,8 +7,8 @@ import numpy as np
 import typer
 
 from fastnn import plotting
-from fastnn.checking.arguments import counted, listed
-from fastnn.cli.console import File, check_names, check_output, err, option, say, tell
+from fastnn.checking.arguments import listed
+from fastnn.cli.console import File, check_names, check_output, count_of, err, option, say, tell
 from fastnn.cli.tables import (
     NA,
     TABLE,
@@ -110,7 +110,7 @@ def fit(
     task = task or _task_of(y)
     if task == "classes":
         y = _as_classes(y, table)
-    tell(f"fitting {preset!r} to {len(y):,} rows")
+    tell(f"fitting {preset!r} to {count_of(len(y), 'row')}")
     with about_table(table, frame.index, target, groups):
         model = estimators[task](preset, random_state=seed, verbose=err.is_terminal)
         model.fit(X, y, groups=frame[groups] if groups else None)
@@ -125,7 +125,7 @@ def fit(
 def _read(table: Path, na: list[str] | None) -> "DataFrame":
     """Read the table; say how large it is, and which words are gaps."""
     frame = read_table(table, na)
-    say(f"{table}: {len(frame):,} rows, {frame.shape[1]:,} columns")
+    say(f"{table}: {count_of(len(frame), 'row')}, {count_of(frame.shape[1], 'column')}")
     if na is None and (words := words_read_as_gaps(table, frame)):
         say(f"Read as gaps: {words} (--na says which words are gaps)")
     return frame
@@ -169,7 +169,7 @@ def _check_groups(groups: "Series", table: Path) -> None:
     """Raise TableError for rows of no group."""
     is_gap = groups.isna()
     if is_gap.any():
-        rows = f"{counted(int(is_gap.sum()), 'row')}, such as row {is_gap.idxmax() + 1:,}"
+        rows = f"{count_of(int(is_gap.sum()), 'row')}, such as row {is_gap.idxmax() + 1:,}"
         way = "fill in the groups, or leave out these rows"
         raise TableError(f"{table}: column {groups.name!r} of groups is empty in {rows}: {way}")
 
@@ -200,15 +200,16 @@ def _task_of(y: "Series") -> str:
     n = y.nunique()
     if y.dtype.kind in "iuf":
         if n > MOST_CLASSES or (y % 1 != 0).any():
-            say(f"{y.name!r} has {n:,} different numbers: numbers")
+            say(f"{y.name!r} has {count_of(n, 'different number')}: numbers")
             return "numbers"
-        say(f"{y.name!r} has {n} different whole numbers: classes (--task numbers: numbers)")
+        numbers = count_of(n, "different whole number")
+        say(f"{y.name!r} has {numbers}: classes (--task numbers: numbers)")
         return "classes"
     if n > len(y) / 2 or reading_of(y.value_counts().to_dict()):
-        fault = f"column {y.name!r} has {n:,} different words, such as {y.iloc[0]!r}"
+        fault = f"column {y.name!r} has {count_of(n, 'different word')}, such as {y.iloc[0]!r}"
         way = "write amounts as plain numbers, or say --task classes if these are classes"
         raise TableError(f"{fault}: {way}")
-    say(f"{y.name!r} has {n} different words: classes")
+    say(f"{y.name!r} has {count_of(n, 'different word')}: classes")
     return "classes"
 
 
@@ -234,7 +235,7 @@ def _print_columns(model: Any, names: list[str]) -> None:
     for j, name in enumerate(names[:MOST_COLUMNS]):
         say(f"  {name:<{width}}{column_in_words(model.preparation_, j)}", indent=width)
     if len(names) > MOST_COLUMNS:
-        say(f"  ... and {len(names) - MOST_COLUMNS:,} other columns")
+        say(f"  ... and {count_of(len(names) - MOST_COLUMNS, 'other column')}")
 
 
 def _print_error(model: Any, y: Array) -> None:
@@ -250,8 +251,7 @@ def _print_error(model: Any, y: Array) -> None:
         of_model = f"{ours:.1%} are wrong"
         of_guess = f"{guess!s}: {theirs:.1%}"
         shares = np.broadcast_to(counts / len(y), p.shape)
-        rows = np.flatnonzero(left_out)
-        tells_more = _log_loss(p, rows, codes) < _log_loss(shares, rows, codes)
+        tells_more = _log_loss(p, left_out, codes) < _log_loss(shares, left_out, codes)
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
@@ -259,10 +259,13 @@ def _print_error(model: Any, y: Array) -> None:
         theirs = np.sqrt(np.mean((guess - y)[left_out] ** 2))
         of_model = f"root mean squared error {_digits(ours)}"
         of_guess = f"the mean, {_digits(guess)}: {_digits(theirs)}"
-    if left_out.sum() < FEWEST_TO_JUDGE:
-        say(f"Only {left_out.sum()} rows were left out: too few to judge the model by", "yellow")
+    n_left_out = int(left_out.sum())
+    rows = count_of(n_left_out, "row")
+    if n_left_out < FEWEST_TO_JUDGE:
+        verb = "was" if n_left_out == 1 else "were"
+        say(f"Only {rows} {verb} left out: too few to judge the model by", "yellow")
         return
-    say(f"Judged on {left_out.sum():,} rows left out of training: {of_model}")
+    say(f"Judged on {rows} left out of training: {of_model}")
     say(f"Always saying {of_guess}")
     if ours >= theirs and tells_more:
         more = "but the probabilities tell more than the shares of classes: see fastnn predict"
@@ -271,11 +274,11 @@ def _print_error(model: Any, y: Array) -> None:
         say("That is no better: the model has learned nothing of use", "yellow")
 
 
-def _log_loss(probabilities: Array, rows: Array, codes: Array) -> float:
-    """Return the log loss of these rows, whose classes are `codes`."""
+def _log_loss(probabilities: Array, left_out: Array, codes: Array) -> float:
+    """Return the log loss of the rows left out, of the classes `codes`."""
     smallest = np.finfo(probabilities.dtype).tiny
-    of_truth = np.maximum(probabilities[rows, codes[rows]], smallest)
-    return float(-np.log(of_truth).mean())
+    of_truth = np.take_along_axis(probabilities, codes[:, np.newaxis], axis=1)[left_out]
+    return float(-np.log(np.maximum(of_truth, smallest)).mean())
 
 
 def _digits(number: float) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from fastnn.checking.arguments import listed
-from fastnn.cli.console import File, check_output, option, say, tell
+from fastnn.cli.console import File, check_output, count_of, option, say, tell
 from fastnn.cli.saved import MODEL, read_model
 from fastnn.cli.tables import (
     NA,
@@ -66,7 +66,7 @@ def predict(
         typer.echo(predictions.to_csv(index=False), nl=False)
         return
     write_csv(predictions, out)
-    say(f"{out}  {len(frame):,} rows")
+    say(f"{out}  {count_of(len(frame), 'row')}")
 
 
 def _words(model: Any) -> dict[str, list[str]]:

@@ -691,6 +691,18 @@ def test_a_column_written_otherwise_than_in_fit_is_refused(refused, fit):
     assert "pandas" not in message
 
 
+def test_one_row_and_one_column_are_no_plural(run, succeed, classifier):
+    pathlib.Path("model.npz").write_bytes(classifier)
+    pathlib.Path("new.csv").write_text("size,count,color\n1,1,red\n")
+    out, _ = succeed("predict", "model.npz", "new.csv", "--out", "p.csv")
+    assert out == "p.csv  1 row\n"
+    pathlib.Path("new.csv").write_text("y\nred\n")
+    assert run(*of_fit("new.csv"))[1] == "new.csv: 1 row, 1 column\n"
+    pathlib.Path("new.csv").write_text("x,y\n" + "1,red\n" * 1000)
+    out = run(*of_fit("new.csv"))[1]
+    assert out == "new.csv: 1,000 rows, 2 columns\n'y' has 1 different word: classes\n"
+
+
 def test_a_file_that_would_run_code_is_not_read(refused, fit):
     fit(TABLE, LABELS)
     np.save("code.npz", np.array([os.getcwd], object), allow_pickle=True)
