@@ -95,7 +95,7 @@ def fit(
     check_columns(frame, table, columns)
     _check_target_stays(target, columns)
     amounts = [target] if task == "numbers" else []
-    _read_names(frame, table, [*amounts, *columns["--drop"]])
+    _read_names(frame, table, target, [*amounts, *columns["--drop"]])
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
     X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
@@ -131,7 +131,7 @@ def _read(table: Path, na: list[str] | None) -> "DataFrame":
     return frame
 
 
-def _read_names(frame: "DataFrame", table: Path, others: list[str]) -> None:
+def _read_names(frame: "DataFrame", table: Path, target: str, others: list[str]) -> None:
     """Put texts into columns of numbers that begin with 0, such as codes of towns, but for some
     others; say which these columns are.
     """
@@ -139,7 +139,8 @@ def _read_names(frame: "DataFrame", table: Path, others: list[str]) -> None:
     for name, texts in names.items():
         frame[name] = texts
     if len(names.columns):
-        say(f"Read as names, since numbers in them begin with 0: {listed(list(names))}")
+        of_target = f" (--task numbers reads numbers in {target!r})" if target in names else ""
+        say(f"Read as names, since numbers in them begin with 0: {listed(list(names))}{of_target}")
 
 
 def _check_target_stays(target: str, columns: dict[str, list[str]]) -> None:

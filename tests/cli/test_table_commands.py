@@ -438,7 +438,7 @@ def test_numbers_with_leading_zeros_are_names(succeed, fit):
     table["team"] = np.resize(["01", "1", "02", "2", "03"], N)
     y = np.resize(["007", "011", ""], N)
     out, _ = fit(table, y, *options)
-    said = "'code', 'time', 'team', 'y'"
+    said = "'code', 'time', 'team', 'y' (--task numbers reads numbers in 'y')"
     assert f"Read as names, since numbers in them begin with 0: {said}\n" in out
     assert "\n  code             4 levels, with gaps: 0201, 0101, 0901, 1101\n" in out
     assert "\n  time             3 levels, with gaps: 00, 15, 45\n" in out
