@@ -331,7 +331,8 @@ def about_table(
     arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
     def in_file(row: re.Match[str]) -> str:
-        return f"{row[1]}{rows[int(row[2])] + 1:,}"
+        number = int(row[2])
+        return f"{row[1]}{rows[number] + 1:,}" if number < len(rows) else row[0]
 
     def in_commands(message: object) -> str:
         text = ROW_IN_PYTHON.sub(in_file, str(message))
