@@ -165,11 +165,11 @@ def _layout(path: Path) -> dict[str, Any]:
 
 
 def _first_line(path: Path) -> str:
-    """Return the first line of a CSV file, for a message."""
+    """Return the line of names of a CSV file, for a message."""
     import pandas
 
-    options = {"header": None, "sep": "\0", "quoting": csv.QUOTE_NONE, "dtype": str}
-    return cut(pandas.read_csv(path, nrows=1, **options, **ENCODING).iloc[0, 0])
+    whole = {"header": None, "sep": "\0", "quoting": csv.QUOTE_NONE, "dtype": str}
+    return cut(pandas.read_csv(path, nrows=1, **_layout(path) | whole).iloc[0, 0])
 
 
 def _check_names(path: Path, layout: Mapping[str, Any]) -> None:
@@ -331,7 +331,7 @@ def about_table(
     arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
     def in_file(row: re.Match[str]) -> str:
-        number = int(row[2])
+        number = int(row[2])  # a text of the table may say "in row 999", too
         return f"{row[1]}{rows[number] + 1:,}" if number < len(rows) else row[0]
 
     def in_commands(message: object) -> str:

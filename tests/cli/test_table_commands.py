@@ -464,6 +464,7 @@ BROKEN = {  # the file's content, the target, and what is said
         "y",
         "first line has names: '# export, 2024' must hold the name of each column",
     ),
+    "more fields for Excel": ("sep=;\nx;y\n1;2;\n", "y", "line has names: 'x;y' must hold"),
     "ragged": ("x,y\n1,2\n3,4,5\n", "y", "Expected 2 fields in line 3, saw 3"),
     "names": ("x,y,x,y\n1,2,3,4\n5,6,7,8\n", "y", "several columns have the name 'x', 'y': rename"),
     "latin": ("x,y\nü,1\n".encode("latin-1"), "y", "bad.csv is no text in UTF-8: save it as CSV"),
@@ -588,6 +589,11 @@ def classifier(tmp_path_factory):
             "size,count,color\nlarge,1,red\n",
             (),
             "column 'size' held numbers in fit and holds words",
+        ),
+        (
+            "size,count,color\nlost in row 9,1,red\n",
+            (),
+            "column 'size' held numbers in fit and holds words ('lost in row 9'",
         ),
         (
             "size,count,color\n" + "1,1,red\n" * 20 + "abc,1,red\n",
