@@ -554,7 +554,7 @@ class Custom(Value):
             with_derivative(self.formula, self.inputs[0])
         super().__post_init__()
 
-    def check_in_float32(self, network: Any) -> None:
+    def _check_in_float32(self, network: Any) -> None:
         """Raise ValueError where a network's function is not finite in float32 near 0, in which
         constants may be 0 that float64 has.
         """

@@ -23,7 +23,7 @@ from fastnn.schedules import Schedule, ending_after
 from fastnn.state import BEST, RULE_BEST, STALE, Data, StepState, Task
 from fastnn.training.evaluation import Evaluation
 from fastnn.training.exceptions import Interrupt, interruptible
-from fastnn.training.inputs import FEWEST_EPOCHS, check_functions, worse_than_mean
+from fastnn.training.inputs import FEWEST_EPOCHS, check_in_float32, worse_than_mean
 from fastnn.training.options import NO_RULES, TrainOptions
 from fastnn.training.session import Session
 from fastnn.training.steps import check_full_batch
@@ -375,7 +375,8 @@ class Fit:
         """Return the options of this fit."""
         mlp = self.mlp
         inputs = self.inputs
-        check_functions(inputs.network, inputs.data.X.dtype)
+        if inputs.data.X.dtype.itemsize < 8:
+            check_in_float32(inputs.network)
         stop, evaluate = self._scoring()
         return TrainOptions(
             network=inputs.network,

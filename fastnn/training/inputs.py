@@ -81,17 +81,12 @@ def check_network(network: Any) -> None:
     as_made(network)
 
 
-def check_functions(network: Network, dtype: np.dtype[Any]) -> None:
-    """Raise ValueError where functions of the user are not finite in float32, if that is it."""
-    if dtype == np.float32:
-        _check_in_float32(network)
-
-
 @functools.lru_cache(maxsize=64)
-def _check_in_float32(network: Network) -> None:
+def check_in_float32(network: Network) -> None:
+    """Raise ValueError where functions of the user are not finite in float32."""
     for function in (*network.activations, network.loss):
         if isinstance(function, Custom):
-            function.check_in_float32(network)
+            function._check_in_float32(network)
 
 
 def check_optimizer(

@@ -41,7 +41,7 @@ from fastnn.training.inputs import (
     Rows,
     check_data,
     check_dtype,
-    check_functions,
+    check_in_float32,
     check_network,
     check_optimizer,
     check_params,
@@ -220,7 +220,8 @@ def check_options(
         data = check_data(network, X, Y, sample_weight, assume_finite, dtype, stays_sparse=True)
     if isinstance(data.X, SparseRows):
         data = data._replace(X=laid_out(data.X, backend, network, chosen.optimizer))
-    check_functions(network, data.X.dtype)
+    if data.X.dtype.itemsize < 8:
+        check_in_float32(network)
     train_on, validate_on = choose_rows(rows, validation_rows, data, stop)
     if not was_checked and isinstance(chosen.optimizer, Method):
         warn_of_scale(chosen.optimizer.name, data, train_on)
