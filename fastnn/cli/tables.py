@@ -136,6 +136,8 @@ def _read_csv(path: Path, na: Sequence[str], words: Mapping[str, Sequence[str]])
         "low_memory": False,  # else digits may be numbers in one part of a column, texts in others
         **layout,
     }
+    if int(pandas.__version__.partition(".")[0]) < 3:  # which errs in the last bit else
+        options["float_precision"] = "round_trip"
     frame = pandas.read_csv(path, **options)
     if not frame.index.equals(pandas.RangeIndex(len(frame))):  # of a field before the first name
         fault = "its rows have more fields than its first line has names"
