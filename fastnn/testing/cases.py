@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from fastnn.backends import Backend, Data
-from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES, CustomActivation, CustomLoss
+from fastnn.losses import ACTIVATIONS, HIDDEN, LOSSES, Custom, CustomActivation, CustomLoss
 from fastnn.memory import Array
 from fastnn.network import BIAS_GRADIENTS, BIASES, REDUCTIONS, Network
 from fastnn.optimizers import OPTIMIZERS, Optimizer
@@ -231,7 +231,21 @@ class Case(NamedTuple):
     def is_supported(self, backend: Backend) -> bool:
         """Return whether the back end supports this case."""
         options: Fields = {"alpha": self.alpha, "sample_weight": self.weighted}
-        return backend.supports(self.network, self.optimizer, **options)
+        is_supported = backend.supports(self.network, self.optimizer, **options)
+        return is_supported and _can_run(backend, self.network)
+
+
+def _can_run(backend: Backend, network: Network) -> bool:
+    """Return whether a back end has what it needs for a network's functions of the user: the kernel
+    has Numba compile them.
+    """
+    if not any(isinstance(value, Custom) for value in (*network.activations, network.loss)):
+        return True
+    try:
+        backend.predict(network, np.zeros(network.n_params), np.zeros((1, network.sizes[0])))
+    except ImportError:
+        return False
+    return True
 
 
 def choose(

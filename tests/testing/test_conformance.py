@@ -13,6 +13,7 @@ from mutants import Part, report_on
 from ordinary import only
 
 from fastnn import Backend, get_backend, register_backend, testing
+from fastnn.fused import custom
 from fastnn.losses import ACTIVATIONS, CUSTOM, HIDDEN, LOSSES
 from fastnn.optimizers import OPTIMIZERS
 from fastnn.reference import NumpyBackend
@@ -63,6 +64,23 @@ def test_what_is_not_supported_is_skipped_and_counted():
         o.check.what for o in report.outcomes if (o.check.kind, o.verdict) == ("property", "passed")
     }
     assert {"the same steps from the same state give the same bits", "bias scalar"} <= properties
+
+
+def test_functions_that_cannot_be_compiled_are_skipped(monkeypatch):
+    """As by a wheel's kernels where there is no Numba."""
+
+    def load_kernel(*arguments):
+        raise ImportError("compiling a kernel needs numba", name="numba")
+
+    functions = [check for check in conformance_checks(["float64"]) if "Custom" in check.what]
+    assert {check.kind for check in functions} == {"gradient", "training"}
+    custom.block_of.cache_clear()
+    monkeypatch.setattr(custom, "IN_PYTHON", False)
+    monkeypatch.setattr(custom, "load_kernel", load_kernel)
+    report = run_checks(functions, get_backend("numba"), raises=True)
+    assert report.count("skipped") == len(functions)
+    report = run_checks(functions, get_backend("numpy"), raises=True)
+    assert report.count("passed") == len(functions)
 
 
 def test_a_report_as_json(tmp_path):
