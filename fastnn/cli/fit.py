@@ -101,15 +101,10 @@ def fit(
     X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
     frame = _with_target(frame, table, target)
     X = X.loc[frame.index]
-    y = frame[target]
     if groups:
         _check_groups(frame[groups], table)
     check_numbers(X, table)
-    if task != "classes":
-        check_numbers(y.to_frame(), table)
-    task = task or _task_of(y)
-    if task == "classes":
-        y = _as_classes(y, table)
+    task, y = _as_task(frame[target], task, table)
     tell(f"fitting {preset!r} to {count_of(len(y), 'row')}")
     with about_table(table, frame.index, target, groups):
         model = estimators[task](preset, random_state=seed, verbose=err.is_terminal)
@@ -212,6 +207,14 @@ def _task_of(y: "Series") -> str:
         raise TableError(f"{fault}: {way}")
     say(f"{y.name!r} has {count_of(n, 'different word')}: classes")
     return "classes"
+
+
+def _as_task(y: "Series", task: str | None, table: Path) -> tuple[str, "Series"]:
+    """Return what a target holds, as the caller says or as it seems, and its labels or numbers."""
+    if task != "classes":
+        check_numbers(y.to_frame(), table)
+    task = task or _task_of(y)
+    return task, _as_classes(y, table) if task == "classes" else y
 
 
 def _as_classes(y: "Series", table: Path) -> "Series":

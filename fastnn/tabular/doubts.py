@@ -212,10 +212,17 @@ def may_be_names(values: Array, targets: Array) -> bool:
     within = np.bincount(level_of, ((targets - means[level_of]) ** 2).sum(axis=1))[repeats]
     noises = (within / (n - 1) / n)[:, None]  # the variance that noise gives each mean
     means = means[repeats]
-    left = ((x[2:] - x[1:-1]) / (x[2:] - x[:-2]))[:, None]
-    distances = means[1:-1] - left * means[:-2] - (1 - left) * means[2:]
-    untold = (distances**2).sum(axis=1).mean() / DISTANCE_VARIANCE
-    noise = noises[1:-1] + left**2 * noises[:-2] + (1 - left) ** 2 * noises[2:]
-    noise = noise.mean() / DISTANCE_VARIANCE
+    untold, noise = _untold_and_noise(x, means, noises)
     least = max(LEAST_SHARE * targets.var(axis=0).sum(), LEAST_PART * means.var(axis=0).sum())
     return bool(untold > LEAST_RATIO * noise and untold - noise > least)
+
+
+def _untold_and_noise(x: Array, means: Array, noises: Array) -> tuple[float, float]:
+    """Return the variance of mean targets (k, n_outputs) of numbers (k,) that their neighbors do
+    not tell, and that of the noise (k, 1).
+    """
+    left = ((x[2:] - x[1:-1]) / (x[2:] - x[:-2]))[:, None]
+    distances = means[1:-1] - left * means[:-2] - (1 - left) * means[2:]
+    noise = noises[1:-1] + left**2 * noises[:-2] + (1 - left) ** 2 * noises[2:]
+    untold = (distances**2).sum(axis=1).mean()
+    return untold / DISTANCE_VARIANCE, noise.mean() / DISTANCE_VARIANCE
