@@ -320,6 +320,39 @@ class MLPClassifier(Saving, ClassifierMixin, BaseMLP):
                 )
         return self._fit(X, y, sample_weight, incremental=True)
 
+    @short_errors()
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy of the predictions, which is scikit-learn's.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Rows.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Their labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+
+        Returns
+        -------
+        float
+            The share of the rows whose labels are predicted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For labels of another kind than those of `fit`.
+
+        Examples
+        --------
+        >>> from fastnn import MLPClassifier
+        >>> from sklearn.datasets import load_iris
+        >>> X, y = load_iris(return_X_y=True)
+        >>> MLPClassifier((8,), solver="lbfgs", random_state=0).fit(X, y).score(X, y) > 0.9
+        True
+        """
+        return float(super().score(X, y, sample_weight))
+
     def _encode(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = validated(self, X, y, multi_output=True, dtype=(np.float64, np.float32), reset=reset)
         y = raveled(y)

@@ -287,6 +287,13 @@ def test_sparse_targets_are_refused_unless_they_are_labels_of_several_columns():
     assert of_sparse.predict_proba(X).tolist() == of_dense.predict_proba(X).tolist()
 
 
+def test_a_score_by_labels_of_another_kind_is_a_short_error():
+    mlp = MLPClassifier(**PLAIN).fit(X, Y.astype(int))
+    with pytest.raises(ValueError, match="Mix of label input types") as caught:
+        mlp.score(X, np.where(Y, "x" * 3000, "y"))
+    assert len(str(caught.value)) < 1000
+
+
 GAP = np.array([None, *X[1:, 0]], object)
 
 
