@@ -156,7 +156,7 @@ def test_arrays_that_do_not_fit_reach_no_kernel(few_rows, parts, words):
         ([1.0, 2.0], [0, 1], [0, 3, 2], "starts must not decrease"),
         # of which a difference overflows
         ([1.0, 2.0], [0, 1], np.array([0, 200, 2], np.uint8), "starts must not decrease"),
-        ([1.0, 2.0], [0, 1], [0, 2**63 - 1, -(2**63), 2], "starts must not decrease"),
+        ([1.0, 2.0], [0, 1], [0, 2**63 - 1, -(2**63), -1, 2], "starts must not decrease"),
         ([1.0, 2.0], [0], [0, 1, 1], "there are 2 values and 1 indices"),
         ([1.0, 2.0], [0.0, 1.0], [0, 1, 2], "indices must be integers, not float64"),
         ([[1.0, 2.0]], [0, 1], [0, 1, 2], "values must have 1 dimension, not 2"),
