@@ -35,6 +35,9 @@ MANY_EQUAL = 0.25
 LEAST_SPREAD = 0.125
 """The part of the known numbers that must equal the median for their interquartile range to be
 compared with that of the others, and the part of the latter that it must be to scale them."""
+MOST_SPREAD = 16
+"""Half the range scales them otherwise, up to so many interquartile ranges of the others: a number
+far away does not flatten all else."""
 
 N_COPIES = 3
 """How many copies of the rows are made with more gaps, for members to learn from."""
@@ -136,12 +139,13 @@ def _center_and_spread(known: Array) -> tuple[float, float]:
     """
     low, center, high = np.quantile(known, (0.25, 0.5, 0.75))
     spread = high - low
+    half_range = known.max() / 2 - known.min() / 2
     are_others = known != center
     if spread and np.count_nonzero(are_others) < (1 - MANY_EQUAL) * len(known):
         low, high = np.quantile(known[are_others], (0.25, 0.75))
         if spread < LEAST_SPREAD * (high - low):
-            spread = 0.0
-    return center, spread or known.max() / 2 - known.min() / 2
+            spread = min(half_range, MOST_SPREAD * (high - low))
+    return center, spread or half_range
 
 
 class TablePreparation(TransformerMixin, BaseEstimator):
@@ -195,7 +199,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     Where more than a quarter of the known numbers equal the median, such as zeros, the
     interquartile range may tell how many they are, not how far the others lie apart. If it is less
-    than an eighth of the interquartile range of the others, half the range takes its place.
+    than an eighth of the interquartile range of the others, half the range takes its place, or
+    16 interquartile ranges of the others if that is less.
 
     All is computed in float64 by NumPy's elementwise operations and sums over rows, and rounded to
     float32 once.

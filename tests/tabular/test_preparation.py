@@ -38,6 +38,15 @@ def test_many_equal_numbers_do_not_squash_the_others(signs):
     assert largest - half > 0.4
 
 
+def test_a_number_far_away_does_not_flatten_the_others_beside_many_zeros():
+    """Of 1,000 numbers 740 are zeros: 1 to 259 are scaled by 16 of their interquartile ranges, not
+    by half of 1e9."""
+    column = np.r_[np.zeros(740), np.arange(1, 260), 1e9]
+    low, high = np.quantile(column[740:], (0.25, 0.75))
+    preparation = TablePreparation().fit(column[:, None])
+    assert_same_bits(preparation.factors_, 1 / (16 * (high - low)).reshape(1))
+
+
 def test_quartiles_scale_numbers_of_which_few_or_many_are_equal():
     """Numbers none of which repeats, however far the ends lie, and zeros beside a range that is
     that of the others to an eighth."""
