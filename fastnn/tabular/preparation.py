@@ -39,6 +39,10 @@ MOST_SPREAD = 16
 """Half the range scales them otherwise, up to so many interquartile ranges of the others: a number
 far away does not flatten all else."""
 
+FAR = 3.0
+"""How far beyond the range of a column in `fit` a number must be for a warning, in widths of that
+range."""
+
 N_COPIES = 3
 """How many copies of the rows are made with more gaps, for members to learn from."""
 FEWEST_GAPS = 0.01
@@ -166,6 +170,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         Of each column of numbers that is not constant: its median, 1 over its interquartile range
         (over half its range where that is 0, or tiny for many equal numbers: see Notes), and its
         mean after scaling.
+    lows_, highs_ : ndarray of shape (n_numbers,)
+        The least and the largest known number of each such column.
     has_gaps_ : ndarray of shape (n_numbers,)
         Whether numbers were missing in `fit`, of which the matrix then has a column.
     has_word_gaps_ : ndarray of shape (n_words,)
@@ -367,9 +373,13 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         self.has_gaps_: Flags = np.asarray(rows.gaps.any(axis=0))
         self.centers_ = np.zeros(k)
         self.factors_ = np.zeros(k)
+        self.lows_ = np.zeros(k)
+        self.highs_ = np.zeros(k)
         for i, column in enumerate(rows.numbers.T):
             known = column[~np.isnan(column)] if self.has_gaps_[i] else column
             self.centers_[i], spread = _center_and_spread(known)
+            self.lows_[i] = known.min()
+            self.highs_[i] = known.max()
             self.factors_[i] = 1 / spread if spread >= np.finfo(np.float64).tiny else 0.0
         columns = (self._scaled(column, i) for i, column in enumerate(rows.numbers.T))
         self.means_ = np.array([column[~np.isnan(column)].mean() for column in columns])
@@ -455,7 +465,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
     def _read(self, X: Any) -> Rows:
         """Read the rows of a table; warnings name the columns that have gaps and had none in `fit`,
-        and those with words that `fit` did not see.
+        those with words that `fit` did not see, and those with numbers far from its own.
         """
         check_is_fitted(self)
         table = Table(X)
@@ -467,6 +477,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 numbers[:, i] = self._column(table, places[j]).values
         with short_errors():
             faults.check()
+        self._warn_of_far(numbers, [table.label(place) for place in places])
         gaps = np.isnan(numbers)
         new_gaps = []
         new_words = []
@@ -491,6 +502,25 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             where = cut(", ".join(new_words))
             warn(UserWarning(f"X has words that fit did not see, in {where}: they are of no level"))
         return Rows(numbers, gaps, codes)
+
+    def _warn_of_far(self, numbers: Array, labels: list[str]) -> None:
+        """Warn once of the columns with numbers that are far from those of `fit`."""
+        most = FAR * (self.highs_ - self.lows_)
+        least = self.lows_ - most
+        largest = self.highs_ + most
+        # fmin and fmax pass over NaN
+        are_below = np.fmin.reduce(numbers, axis=0) < least
+        are_above = np.fmax.reduce(numbers, axis=0) > largest
+        columns = []
+        for i in np.flatnonzero(are_below | are_above):
+            column = numbers[:, i]
+            far = column[(column < least[i]) | (column > largest[i])]
+            example = f"{counted(len(far), 'row')}, such as {far[0]:.6g}"
+            of_fit = f"fit saw {self.lows_[i]:.6g} to {self.highs_[i]:.6g}"
+            columns.append(f"{labels[i]} ({example}; {of_fit})")
+        if columns:
+            fault = f"X has numbers far from those of fit, in {cut(', '.join(columns))}"
+            warn(UserWarning(f"{fault}: predictions and intervals do not hold there"))
 
     def _warn_of_gaps(self, places: list[int]) -> None:
         how = (

@@ -7,7 +7,8 @@ The file is an archive as of `fastnn.files.archive`:
     columns           uint8: JSON of the columns' names, the places of those of numbers, places and
                       levels of words, whether words were missing, the cells that estimates are made
                       from, and the columns of the matrix that ramps are made of
-    numbers           (4, n_numbers): centers, factors, means, and 1 where there were gaps
+    numbers           (6, n_numbers): centers, factors, means, 1 where there were gaps, and least
+                      and largest numbers
     imputation        (n_sources + 1, n_cells): of estimates, coefficients, see
                       `fastnn.tabular.imputation`, and means
     imputation_steps  (n_steps,)
@@ -29,8 +30,8 @@ The file is an archive as of `fastnn.files.archive`:
     residual_mean     (n_outputs,): the mean size
     donors            (n, n_inputs - n_ramps) float32: rows of the matrix of fit
 
-Format 1, of version 0.3, has an imputation (n_numbers, n_numbers), and nothing else of gaps, and no
-ramps.
+Format 1, of version 0.3, has numbers (4, n_numbers), without the least and largest ones, an
+imputation (n_numbers, n_numbers), and nothing else of gaps, and no ramps.
 """
 
 import dataclasses
@@ -194,7 +195,9 @@ def _content(model: Any) -> tuple[Header, Arrays]:
     }
     arrays = {
         "columns": archive.json_array(columns),
-        "numbers": np.array([p.centers_, p.factors_, p.means_, p.has_gaps_], np.float64),
+        "numbers": np.array(
+            [p.centers_, p.factors_, p.means_, p.has_gaps_, p.lows_, p.highs_], np.float64
+        ),
         "imputation": np.vstack([p.imputation_.matrix, p.imputation_.means]),
         "imputation_steps": p.imputation_.steps,
         "gap_patterns": p.gap_patterns_.astype(np.uint8),
@@ -337,9 +340,12 @@ def _preparation(arrays: Arrays, network: Network, max_categories: int) -> Table
     preparation.number_columns_ = places
     preparation.levels_ = levels
     k = len(places)
-    archive.check_arrays(arrays, {"numbers": (np.float64, (4, k))})
-    preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"]
+    is_of_0_3 = "imputation_steps" not in arrays
+    archive.check_arrays(arrays, {"numbers": (np.float64, (4 if is_of_0_3 else 6, k))})
+    preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"][:4]
     preparation.has_gaps_ = gaps == 1
+    unknown = [np.full(k, -np.inf), np.full(k, np.inf)]
+    preparation.lows_, preparation.highs_ = unknown if is_of_0_3 else arrays["numbers"][4:]
     n_cells = k + sum(one.width for one in levels)
     preparation.imputation_ = imputation = _imputation(arrays, columns, preparation.means_, n_cells)
     preparation.has_word_gaps_ = np.array(columns.get("word_gaps", [True] * len(levels)), bool)
@@ -355,7 +361,8 @@ def _preparation(arrays: Arrays, network: Network, max_categories: int) -> Table
         "places": has_columns and _are_places(used, n) and len(set(used)) == len(used),
         "names": _are_names(names, n),
         "levels": all(map(are_plain, levels)),
-        "numbers": _are_finite([arrays["numbers"], *imputation]),
+        "numbers": _are_finite([arrays["numbers"][:4], *imputation]),
+        "ranges": (preparation.lows_ <= preparation.highs_).all(),
         "gaps": np.isin(gaps, (0, 1)).all() and preparation.has_word_gaps_.shape == (len(levels),),
         "ramps": _are_ramps(ramps, k),
         "patterns": patterns.shape[1:] == (k + len(levels),),

@@ -8,6 +8,7 @@ import fastnn
 
 ignores_new_gaps = pytest.mark.filterwarnings("ignore:X has gaps in columns that had no gap in fit")
 ignores_new_words = pytest.mark.filterwarnings("ignore:X has words that fit did not see")
+ignores_far = pytest.mark.filterwarnings("ignore:X has numbers far from those of fit")
 
 SHORT = {"epochs": 4, "n_jobs": 1, "random_state": 0}  # with which a fit takes some 10 ms
 

@@ -12,11 +12,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.random import RandomState
 from numpy.testing import assert_allclose
-from small_tables import FRAME, ignores_new_gaps, ignores_new_words, mixed, unfitted
+from small_tables import (
+    FRAME,
+    ignores_far,
+    ignores_new_gaps,
+    ignores_new_words,
+    mixed,
+    unfitted,
+)
 
 from fastnn import TablePreparation
 
 
+@ignores_far
 def test_equal_quartiles_and_numbers_far_off():
     """Half the range scales such a column; what the fuzzer compares, `matrix_due`, has quartiles
     that differ."""
@@ -407,6 +415,25 @@ def test_one_warning_names_the_columns_of_words_that_fit_did_not_see():
     with pytest.warns(UserWarning, match="has 4 levels"):
         rare = TablePreparation(max_categories=3).fit([[word] for word in "aaaabbbccd"])
     rare.transform([["x"]])  # without a warning
+
+
+def test_one_warning_names_the_columns_with_numbers_far_from_those_of_fit():
+    """Three widths of the range of fit beyond its ends; gaps are none."""
+    preparation = TablePreparation().fit(
+        pd.DataFrame({"km": [0.0, 20, 500, 40], "year": [2001, 2011, 2021, 2009]})
+    )
+    near = pd.DataFrame({"km": [-1500.0, 2000, np.nan], "year": [1941, 2081, 2000]})
+    preparation.transform(near.fillna(1))  # without a warning
+    far = pd.DataFrame({"km": [10.0, 1e5, -1501, np.nan], "year": [2010, 2011, 2012, 24]})
+    with pytest.warns(UserWarning, match="^X has") as caught:
+        preparation.transform(far)
+    assert [str(one.message) for one in caught] == [
+        "X has numbers far from those of fit, in column 'km' (2 rows, such as 100000; fit saw 0 to "
+        "500), column 'year' (1 row, such as 24; fit saw 2001 to 2021): predictions and intervals "
+        "do not hold there",
+        "X has gaps in columns that had no gap in fit, 'km': numbers are estimated from the other "
+        "columns, words belong to no level, and intervals are wider there",
+    ]
 
 
 def test_the_warning_of_many_levels_says_what_to_do():

@@ -17,7 +17,16 @@ from in_c import needs_cc
 from numpy.random import RandomState
 from numpy.testing import assert_array_equal
 from object_file import symbols_of
-from small_tables import FRAME, LABELS, fit, ignores_new_gaps, ignores_new_words, mixed, outputs
+from small_tables import (
+    FRAME,
+    LABELS,
+    fit,
+    ignores_far,
+    ignores_new_gaps,
+    ignores_new_words,
+    mixed,
+    outputs,
+)
 from tree import ROOT
 
 from fastnn import Network, TablePreparation, predict
@@ -386,6 +395,7 @@ def evaluated(f, X):
     return out
 
 
+@ignores_far
 @compiled
 def test_estimators_give_it_and_c_calls_it():
     X = drawn(8, 0.2)

@@ -73,6 +73,11 @@ def infinite(a):
     return np.full_like(a, np.inf)
 
 
+def exchanged(numbers):
+    """The least numbers of columns in place of the largest ones."""
+    return numbers[[0, 1, 2, 3, 5, 4]]
+
+
 # a part of a file, the name of what is changed in it, values, or functions of arrays
 OF_BOTH = [
     ("header", "scores", [{}]),
@@ -85,7 +90,7 @@ OF_BOTH = [
     ("columns", "words", [[[2, [], False, False]], [[2, ["b", "a"], False, True]]]),
     ("columns", "words", [[[2, ["a", 1], False, True]]]),
     ("arrays", "params", [infinite]),
-    ("arrays", "numbers", [lambda a: a * np.nan]),
+    ("arrays", "numbers", [lambda a: a * np.nan, exchanged]),
     ("arrays", "imputation", [lambda a: np.zeros((1, 1)), infinite]),
     ("arrays", "imputation_steps", [infinite, lambda a: np.ones(99)]),
     ("arrays", "gap_patterns", [lambda a: a[:, 1:]]),
