@@ -300,17 +300,20 @@ def check_numbers(frame: "DataFrame", path: Path) -> None:
 
 
 def check_words(frame: "DataFrame", path: Path, words: Mapping[str, Sequence[str]]) -> None:
-    """End the command with 2 where a column of texts holds numbers alone, and of its `words` in
-    `fit` none was a number: it was written otherwise then.
+    """End the command with 2 where a column of texts holds numbers alone, and its `words` in `fit`
+    read as numbers that were written otherwise, such as with a unit.
     """
     from fastnn.tabular.columns import is_number
+    from fastnn.tabular.doubts import reading_of
 
     for name in frame.columns.intersection([*words]):
         cells = frame[name].dropna()
         levels = words[name]
-        if len(cells) and all(map(is_number, cells)) and not any(map(is_number, levels)):
+        if not len(cells) or not all(map(is_number, cells)) or any(map(is_number, levels)):
+            continue
+        if reading := reading_of(dict.fromkeys(levels, 1)):
             fault = f"column {name!r} holds numbers ({cut(cells.iloc[0])!r} in row "
-            fault += f"{cells.index[0] + 1:,}) and held words in fit ({cut(levels[0])!r})"
+            fault += f"{cells.index[0] + 1:,}) and held words in fit ({reading.example})"
             right = "write them as in the table of fit, or fit again on a table of numbers"
             raise TableError(f"{path}: {fault}: {right}")
 

@@ -703,6 +703,25 @@ def test_a_column_written_otherwise_than_in_fit_is_refused(refused, fit):
     assert "pandas" not in message
 
 
+CODES = pd.DataFrame({"code": [f"A{k:03}" for k in range(205)] * 2 + [*range(10_000, 10_040)]})
+WORDS_OF_DIGITS = {  # {case: rows of fit, and a cell of new rows}
+    "a rare level": (CODES, "10039"),
+    "a new code": (CODES, "77"),
+    "a gap elsewhere": (pd.DataFrame({"code": ["yes", "no"] * 100}), "NaN"),
+    "infinity": (pd.DataFrame({"code": ["yes", "no"] * 100}), "inf"),
+}
+
+
+@pytest.mark.parametrize("case", WORDS_OF_DIGITS)
+def test_words_that_are_numbers_are_predicted_where_fit_had_words(succeed, fit, case):
+    """Of a column of many levels, a model knows the most frequent ones alone."""
+    table, cell = WORDS_OF_DIGITS[case]
+    fit(table.assign(size=np.arange(len(table)) % 7 / 2), np.arange(len(table)) % 7, "--na", "?")
+    pathlib.Path("new.csv").write_text(f"size,code\n1.5,{cell}\n")
+    out, _ = succeed("predict", "model.npz", "new.csv", "--na", "?")
+    assert len(out.splitlines()) == 2
+
+
 def test_one_row_and_one_column_are_no_plural(run, succeed, classifier):
     pathlib.Path("model.npz").write_bytes(classifier)
     pathlib.Path("new.csv").write_text("size,count,color\n1,1,red\n")
