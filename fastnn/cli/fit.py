@@ -7,16 +7,18 @@ import numpy as np
 import typer
 
 from fastnn import plotting
-from fastnn.checking.arguments import listed
+from fastnn.checking.arguments import cut, listed
 from fastnn.cli.console import File, check_names, check_output, count_of, err, option, say, tell
 from fastnn.cli.tables import (
     NA,
     TABLE,
     TableError,
     about_table,
+    are_names,
+    begin_with_zero,
     check_columns,
     check_numbers,
-    names_with_zeros,
+    columns_with_zeros,
     read_table,
     words_read_as_gaps,
 )
@@ -94,8 +96,10 @@ def fit(
     frame = _read(table, na)
     check_columns(frame, table, columns)
     _check_target_stays(target, columns)
+    classes = [target] if task == "classes" else []
     amounts = [target] if task == "numbers" else []
-    _read_names(frame, table, target, [*amounts, *columns["--drop"]])
+    names = [*classes, *groups_column, *columns["--category"]]
+    _read_names(frame, table, target, names, [*amounts, *columns["--drop"]])
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
     X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
@@ -126,16 +130,35 @@ def _read(table: Path, na: list[str] | None) -> "DataFrame":
     return frame
 
 
-def _read_names(frame: "DataFrame", table: Path, target: str, others: list[str]) -> None:
-    """Put texts into columns of numbers that begin with 0, such as codes of towns, but for some
-    others; say which these columns are.
+def _read_names(
+    frame: "DataFrame", table: Path, target: str, names: list[str], others: list[str]
+) -> None:
+    """Put texts into columns of numbers that begin with 0 and are names, such as codes of towns:
+    those of `names`, and further ones, but for `others`, by their cells. Say which columns have
+    such numbers.
     """
-    names = names_with_zeros(frame.drop(columns=others), table)
-    for name, texts in names.items():
-        frame[name] = texts
-    if len(names.columns):
-        of_target = f" (--task numbers reads numbers in {target!r})" if target in names else ""
-        say(f"Read as names, since numbers in them begin with 0: {listed(list(names))}{of_target}")
+    texts = columns_with_zeros(frame.drop(columns=others), table)
+    of_names = [name for name in texts if name in names or are_names(texts[name])]
+    for name in of_names:
+        frame[name] = texts[name]
+    of_amounts = list(texts.columns.difference(of_names, sort=False))
+    if of_names:
+        of_target = f", or say --task numbers for {target!r}" if target in of_names else ""
+        read = f"Read as names, since numbers in them begin with 0: {_with_zeros(texts[of_names])}"
+        say(f"{read}: write amounts without zeros before them{of_target}")
+    if of_amounts:
+        of_target = f", --task classes in {target!r}" if target in of_amounts else ""
+        read = f"Read as numbers, though a few begin with 0: {_with_zeros(texts[of_amounts])}"
+        say(f"{read}: --category reads names{of_target}")
+
+
+def _with_zeros(texts: "DataFrame") -> str:
+    """Return the names of columns, each with its first number that begins with 0."""
+    parts = []
+    for name, column in texts.items():
+        row = begin_with_zero(column).idxmax()
+        parts.append(f"{name!r} ({cut(column[row])!r} in row {row + 1:,})")
+    return cut(", ".join(parts))
 
 
 def _check_target_stays(target: str, columns: dict[str, list[str]]) -> None:

@@ -54,6 +54,9 @@ SIGNS = {".": "point", ",": "comma"}
 MOST_WORDS = 0.1
 """The share of words up to which a column is taken for one of numbers with mistakes."""
 
+MOST_ZEROS = 0.05
+"""The share of cells that begin with 0 up to which a column is taken for one of amounts."""
+
 IN_COMMANDS = {
     'say .astype("category")': "say --category",
     "drop the column if it only numbers the rows": (
@@ -196,8 +199,8 @@ def read_texts(path: Path, names: Sequence[str], n_rows: int | None = None) -> "
     return texts[[*names]]
 
 
-def names_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
-    """Return as texts, with gaps, the columns of a CSV file that were read as numbers and are
+def columns_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
+    """Return as texts, with gaps, the columns of a CSV file that were read as numbers and may be
     names, such as 0101: all cells are digits alone, some with a 0 before others.
     """
     numbers = frame.select_dtypes("number")
@@ -211,7 +214,20 @@ def names_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
 def _has_zeros(column: "Series") -> bool:
     """Return whether all texts are digits alone, some with a 0 before others."""
     cells = column.drop_duplicates().dropna().str.strip()
-    return cells.str.fullmatch(r"\d+").all() and cells.str.fullmatch(r"0\d+").any()
+    return cells.str.fullmatch(r"\d+").all() and begin_with_zero(cells).any()
+
+
+def begin_with_zero(column: "Series") -> "Series":
+    """Return for each text whether it is digits with a 0 before others; a gap is not."""
+    return column.str.fullmatch(r"\s*0\d+\s*", na=False)
+
+
+def are_names(column: "Series") -> bool:
+    """Return whether texts of digits, some with a 0 before others, are names: all have equally many
+    digits, or more of them begin with 0 than mistakes do.
+    """
+    cells = column.dropna().str.strip()
+    return cells.str.len().nunique() == 1 or begin_with_zero(cells).mean() > MOST_ZEROS
 
 
 def as_written(frame: "DataFrame", path: Path, names: Sequence[str]) -> "DataFrame":

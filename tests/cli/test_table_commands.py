@@ -444,8 +444,11 @@ def test_numbers_with_leading_zeros_are_names(succeed, fit):
     table["team"] = np.resize(["01", "1", "02", "2", "03"], N)
     y = np.resize(["007", "011", ""], N)
     out, _ = fit(table, y, *options)
-    said = "'code', 'time', 'team', 'y' (--task numbers reads numbers in 'y')"
-    assert f"Read as names, since numbers in them begin with 0: {said}\n" in out
+    said = (
+        "'code' ('0101' in row 1), 'time' ('00' in row 1), 'team' ('01' in row 1), 'y' ('007' in "
+        "row 1): write amounts without zeros before them, or say --task numbers for 'y'"
+    )
+    assert f"Read as names, since numbers in them begin with 0: {said}" in " ".join(out.split())
     assert "\n  code             4 levels, with gaps: 0201, 0101, 0901, 1101\n" in out
     assert "\n  time             3 levels, with gaps: 00, 15, 45\n" in out
     for name in AMOUNTS_OF_DIGITS:
@@ -457,6 +460,42 @@ def test_numbers_with_leading_zeros_are_names(succeed, fit):
     assert (predicted["predicted"] == predicted["y"])[y != ""].mean() > 0.9
     out, _ = fit(table[["zero"]], np.resize(["05", "10", "15"], N), "--task", "numbers")
     assert "Read as names" not in out
+
+
+AREAS = np.arange(N).astype(str).astype(object)
+AREAS[17] = "017"
+DIGITS = {  # {case: cells, and how they are read}
+    "one 0 among amounts": (AREAS, "number"),
+    "all as wide": (np.resize(["01067", *np.arange(10_000, 10_030).astype(str)], N), "31 levels"),
+    "ids": ([f"{k % 40 + 1:03}" for k in range(N)], "40 levels"),
+    "all begin with 0": (np.resize(["030", "0351", "06221"], N), "3 levels"),
+    "several begin with 0": (np.resize(["1067", "01067", *["10115"] * 8], N), "3 levels"),
+}
+
+
+@pytest.mark.parametrize("case", DIGITS)
+def test_a_few_zeros_make_no_names_of_amounts(fit, case):
+    """Digits are names where all are as wide, or where more than a few begin with 0."""
+    cells, read = DIGITS[case]
+    out, _ = fit(TABLE[["count"]].assign(area=cells), NUMBERS)
+    assert f"\n  area   {read}" in out
+    assert ("Read as names" in out) == (read != "number")
+
+
+def test_a_line_names_a_cell_that_begins_with_0_and_the_way_to_read_it_otherwise(fit):
+    table = TABLE[["count"]].assign(area=AREAS)
+    out, _ = fit(table, NUMBERS)
+    said = "Read as numbers, though a few begin with 0: 'area' ('017' in row 18): --category reads"
+    assert said in " ".join(out.split())
+    out, _ = fit(table, NUMBERS, "--category", "area")
+    assert "\n  area   120 levels: " in out
+    out, _ = fit(TABLE, AREAS)
+    assert "--task classes in 'y'" in " ".join(out.split())
+    fit(TABLE, np.where(AREAS == "017", "017", np.arange(N) % 3), "--task", "classes")
+    assert fastnn.TabularClassifier.load("model.npz").classes_.tolist() == ["0", "017", "1", "2"]
+    out, _ = fit(table.assign(area=table["area"].str.zfill(3)), NUMBERS)
+    said = "'area' ('000' in row 1): write amounts without zeros before them"
+    assert f"Read as names, since numbers in them begin with 0: {said}" in " ".join(out.split())
 
 
 MANY = "name,y\n" + "".join(f"word{k},{k % 2}\n" for k in range(60))
