@@ -99,10 +99,14 @@ def fit(
     classes = [target] if task == "classes" else []
     amounts = [target] if task == "numbers" else []
     names = [*classes, *groups_column, *columns["--category"]]
+    no_inputs = [target, *groups_column, *columns["--drop"]]
+    frame = _without_row_numbers(frame, [*no_inputs, *columns["--category"]])
     _read_names(frame, table, target, names, [*amounts, *columns["--drop"]])
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
-    X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
+    X = frame.drop(columns=no_inputs)
+    if X.columns.empty:
+        raise TableError("no column is left to predict from")
     frame = _with_target(frame, table, target)
     X = X.loc[frame.index]
     if groups:
@@ -193,23 +197,20 @@ def _check_groups(groups: "Series", table: Path) -> None:
         raise TableError(f"{table}: column {groups.name!r} of groups is empty in {rows}: {way}")
 
 
-def _without_row_numbers(X: "DataFrame") -> "DataFrame":
+def _without_row_numbers(frame: "DataFrame", others: list[str]) -> "DataFrame":
     """Return the columns, without those of no name that hold a whole number for each row, in any
-    order; warn of others whose numbers rise from row to row; raise TableError where none is left.
+    order; warn of others whose numbers rise from row to row, but for `others`.
     """
-    whole = X.select_dtypes("integer")
+    whole = frame.drop(columns=others).select_dtypes("integer")
     unnamed = [name for name in whole if name.startswith("Unnamed: ")]  # as pandas calls it
     unnamed = [name for name in unnamed if whole[name].is_unique]
     if unnamed:
         say("Left out: a column without a name, which numbers the rows")
-        X = X.drop(columns=unnamed)
         whole = whole.drop(columns=unnamed)
     if named := [name for name in whole if (np.diff(whole[name]) > 0).all()]:
         fault = f"column {listed(named)} numbers the rows"
         tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
-    if X.columns.empty:
-        raise TableError("no column is left to predict from")
-    return X
+    return frame.drop(columns=unnamed)
 
 
 def _task_of(y: "Series") -> str:

@@ -225,6 +225,18 @@ def test_a_named_column_that_numbers_the_rows_is_told_with_gaps_in_it(fit):
     assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
 
 
+@pytest.mark.parametrize("name", ["id", ""])
+def test_row_numbers_with_zeros_before_them_are_row_numbers(succeed, name):
+    """A column without a name is left out, and one with a name is told."""
+    numbers = [f"{k:04}" for k in range(N)]
+    TABLE.assign(y=NUMBERS, **{name: numbers}).to_csv("table.csv", index=False)
+    out, err = succeed(*of_fit())
+    assert ("column 'id' numbers the rows: leave it out by --drop, unless" in err) == bool(name)
+    assert ("Left out: a column without a name, which numbers the rows\n" in out) != bool(name)
+    names = fastnn.TabularRegressor.load("model.npz").feature_names_in_.tolist()
+    assert names == [*TABLE, *filter(None, [name])]
+
+
 CELLARS = np.where(np.arange(N) % 4 == 0, "None", np.where(NUMBERS > 0.4, "Full", "Half"))
 
 
