@@ -36,6 +36,9 @@ MOST_COLUMNS = 100
 FEWEST_TO_JUDGE = 40
 """Rows left out from which on their error says something of other rows."""
 
+STANDARD_ERRORS = 2.0
+"""Of a mean difference of log losses, from which on it is taken for more than chance."""
+
 MOST_EXACT = 2**53
 """Up to which float64 has all whole numbers."""
 
@@ -278,8 +281,7 @@ def _print_error(model: Any, y: Array) -> None:
         theirs = np.mean((guess != y)[left_out])
         of_model = f"{ours:.1%} are wrong"
         of_guess = f"{guess!s}: {theirs:.1%}"
-        shares = np.broadcast_to(counts / len(y), p.shape)
-        tells_more = _log_loss(p, left_out, codes) < _log_loss(shares, left_out, codes)
+        tells_more = _tells_more(p[left_out], counts / len(y), codes[left_out])
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
@@ -302,11 +304,14 @@ def _print_error(model: Any, y: Array) -> None:
         say("That is no better: the model has learned nothing of use", "yellow")
 
 
-def _log_loss(probabilities: Array, left_out: Array, codes: Array) -> float:
-    """Return the log loss of the rows left out, of the classes `codes`."""
+def _tells_more(probabilities: Array, shares: Array, codes: Array) -> bool:
+    """Return whether the log loss of rows of the classes `codes` is less than that of the shares
+    of the classes by more than chance.
+    """
+    of_truth = np.take_along_axis(probabilities, codes[:, np.newaxis], axis=1)[:, 0]
     smallest = np.finfo(probabilities.dtype).tiny
-    of_truth = np.take_along_axis(probabilities, codes[:, np.newaxis], axis=1)[left_out]
-    return float(-np.log(np.maximum(of_truth, smallest)).mean())
+    gains = np.log(np.maximum(of_truth, smallest)) - np.log(shares[codes])
+    return bool(gains.mean() > STANDARD_ERRORS * gains.std() / np.sqrt(len(gains)))
 
 
 def _digits(number: float) -> str:

@@ -143,6 +143,15 @@ def test_probabilities_of_a_rare_class_are_of_use_where_no_row_is_given_it(fit):
     assert "nothing of use" not in out
 
 
+def test_probabilities_of_noise_are_of_no_use(fit):
+    """By chance their log loss on the rows left out may be less than that of the shares."""
+    rs = RandomState(4)
+    noise = pd.DataFrame(rs.normal(size=(400, 4)).round(3), columns=[*"abcd"])
+    fault = np.where(rs.rand(400) < 0.1, "fault", "fine")
+    out, _ = fit(noise, fault, "--seed", 4)
+    assert "no better: the model has learned nothing of use" in out
+
+
 TARGETS = {
     "words": (LABELS, "'y' has 2 different words: classes"),
     "truth": (NUMBERS > 0.4, "'y' has 2 different words: classes"),
