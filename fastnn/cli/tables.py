@@ -73,9 +73,10 @@ IN_COMMANDS = {
 IN_PYTHON = re.compile("make numbers of them.*?(?=, or say| if texts|; the same|$)", re.MULTILINE)
 """The remedy in Python for words that read as numbers."""
 
-
-ROW_IN_PYTHON = re.compile(r"((?:in|such as) row )(\d+)")
-"""The place of a row in the messages of Python, whose first row is row 0."""
+_QUOTED = r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+ROW_IN_PYTHON = re.compile(rf"{_QUOTED}|((?:in|such as) row )(\d+)")
+"""The place of a row in the messages of Python, whose first row is row 0; or a text in quotes, such
+as a name or a cell, which may speak of a row, too."""
 
 
 class TableError(FastnnError):
@@ -352,8 +353,9 @@ def about_table(
     arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
     def in_file(row: re.Match[str]) -> str:
-        number = int(row[2])  # a text of the table may say "in row 999", too
-        return f"{row[1]}{rows[number] + 1:,}" if number < len(rows) else row[0]
+        if row[2] is None or int(row[2]) >= len(rows):  # a text of the table
+            return row[0]
+        return f"{row[1]}{rows[int(row[2])] + 1:,}"
 
     def in_commands(message: object) -> str:
         text = ROW_IN_PYTHON.sub(in_file, str(message))

@@ -597,6 +597,28 @@ def test_rows_are_counted_from_1_in_the_file(run, fit):
 
 
 @pytest.mark.parametrize(
+    "text", ["seat in row 3", "it's in row 3", "'in row 3' or \"such as row 3\""]
+)
+def test_names_and_cells_that_speak_of_rows_are_shown_as_they_stand(run, succeed, fit, text):
+    rows = np.arange(N)
+    fit(TABLE[["count"]].assign(**{text: np.where(rows % 2, "front", "back")}), NUMBERS)
+    new = TABLE[["count"]].assign(**{text: np.where(rows == 4, text, "front")})
+    new.to_csv("new.csv", index=False)
+    _, err = succeed("predict", "model.npz", "new.csv", "--out", "p.csv")
+    assert f"in column {text!r} (1 row, such as {text!r})" in err
+    new.assign(count=np.where(rows == 4, np.inf, 1)).to_csv("new.csv", index=False)
+    code, _, err = run("predict", "model.npz", "new.csv")
+    assert code == 2
+    assert "column 'count' holds infinity in row 5" in err
+    fit(TABLE[["size"]].assign(**{text: np.where(rows % 2, 1.5, 2)}), NUMBERS)
+    new = TABLE[["size"]].assign(**{text: np.where(rows == 4, np.inf, 1)})
+    new.to_csv("new.csv", index=False)
+    code, _, err = run("predict", "model.npz", "new.csv")
+    assert code == 2
+    assert f"column {text!r} holds infinity in row 5" in err
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--preset", "quick"), "--preset: 'quick' is none of: fast; good; best"),
