@@ -54,6 +54,12 @@ SIGNS = {".": "point", ",": "comma"}
 MOST_WORDS = 0.1
 """The share of words up to which a column is taken for one of numbers with mistakes."""
 
+ROWS_AT_A_TIME = 10_000
+"""Rows that are searched for zeros at once."""
+
+_SOME_ZERO = re.compile(r"\s0\d")
+"""In lines, of which each is a cell."""
+
 MOST_ZEROS = 0.05
 """The share of cells that begin with 0 up to which a column is taken for one of amounts."""
 
@@ -193,11 +199,15 @@ def read_texts(path: Path, names: Sequence[str], n_rows: int | None = None) -> "
     """Read columns of a CSV file as the cells stand there, texts without gaps, of the first rows or
     of all.
     """
+    return _texts_of(path, names, nrows=n_rows)[[*names]]
+
+
+def _texts_of(path: Path, names: Sequence[str], **rows: int | None) -> Any:
+    """Return what pandas reads of columns as texts, all of these rows or some at a time."""
     import pandas
 
     options: dict[str, Any] = {"usecols": names, "dtype": str, "na_filter": False}
-    texts = pandas.read_csv(path, nrows=n_rows, **options, **_layout(path))
-    return texts[[*names]]
+    return pandas.read_csv(path, **rows, **options, **_layout(path))
 
 
 def columns_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
@@ -208,8 +218,24 @@ def columns_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
     whole = [name for name, column in numbers.items() if (column.dropna() % 1 == 0).all()]
     if _is_parquet(path) or not whole:
         return frame[[]]
-    texts = read_texts(path, whole).where(frame[whole].notna())
-    return texts[[name for name in whole if _has_zeros(texts[name])]]
+    with_zero = _with_some_zero(path, whole)
+    some = [name for name in whole if name in with_zero]
+    if not some:
+        return frame[[]]
+    texts = read_texts(path, some).where(frame[some].notna())
+    return texts[[name for name in some if _has_zeros(texts[name])]]
+
+
+def _with_some_zero(path: Path, names: Sequence[str]) -> set[str]:
+    """Return which columns of a CSV file have a cell with a 0 before other digits, by a few rows at
+    a time: as texts, a column takes many times the memory of its numbers.
+    """
+    some = set()
+    for texts in _texts_of(path, names, chunksize=ROWS_AT_A_TIME):
+        for name in names:
+            if _SOME_ZERO.search("\n" + "\n".join(texts[name].to_numpy())):
+                some.add(name)
+    return some
 
 
 def _has_zeros(column: "Series") -> bool:

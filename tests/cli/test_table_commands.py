@@ -485,6 +485,23 @@ def test_numbers_with_leading_zeros_are_names(succeed, fit):
 
 AREAS = np.arange(N).astype(str).astype(object)
 AREAS[17] = "017"
+
+
+@pytest.mark.parametrize("row", [0, 6, 7, 118, 119])
+@pytest.mark.parametrize("cell", ["017", " 017"])
+def test_a_zero_is_found_in_each_row(monkeypatch, tmp_path, row, cell):
+    """Texts are read a few rows at a time; a part may have gaps alone, or no row."""
+    from fastnn.cli import tables
+
+    monkeypatch.setattr(tables, "ROWS_AT_A_TIME", 7)
+    cells = np.where(np.arange(N) == row, cell, np.where(np.arange(N) % 20 < 10, "", "170"))
+    path = tmp_path / "codes.csv"
+    pd.DataFrame({"other": "100", "code": cells, "zero": "0"}).to_csv(path, index=False)
+    texts = tables.columns_with_zeros(tables.read_table(path), path)
+    assert list(texts) == ["code"]
+    assert texts["code"].fillna("").tolist() == cells.tolist()
+
+
 DIGITS = {  # {case: cells, and how they are read}
     "one 0 among amounts": (AREAS, "number"),
     "all as wide": (np.resize(["01067", *np.arange(10_000, 10_030).astype(str)], N), "31 levels"),
