@@ -689,6 +689,12 @@ def classifier(tmp_path_factory):
     ("new", "options", "said"),
     [
         (None, (), "No such file or directory: 'new.csv'"),
+        (
+            "Size,count, color\n1,1,red\n",
+            (),
+            "new.csv lacks the columns 'size' (did you mean 'Size'?), 'color' (did you mean "
+            "' color'?), which fit saw",
+        ),
         ("count,color\n1,red\n", (), "new.csv lacks the column 'size', which fit saw"),
         (
             "size,count,color\nlarge,1,red\n",
