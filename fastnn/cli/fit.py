@@ -20,6 +20,7 @@ from fastnn.cli.tables import (
     check_numbers,
     columns_with_zeros,
     read_table,
+    tell_blanks,
     words_read_as_gaps,
 )
 from fastnn.memory import Array
@@ -115,6 +116,7 @@ def fit(
     if groups:
         _check_groups(frame[groups], table)
     check_numbers(X, table)
+    tell_blanks(frame[[*X.columns, target]], table)
     task, y = _as_task(frame[target], task, table)
     tell(f"fitting {preset!r} to {count_of(len(y), 'row')}")
     with about_table(table, frame.index, target, groups):

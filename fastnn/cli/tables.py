@@ -308,6 +308,22 @@ def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:
     return cut(", ".join(parts))
 
 
+def tell_blanks(frame: "DataFrame", path: Path) -> None:
+    """Warn of words that differ by the blanks around them alone, by two words of each column."""
+    pairs = []
+    for name, column in frame.select_dtypes(exclude="number").items():
+        first: dict[str, str] = {}  # {word without blanks around it: the first such word}
+        words = [word for word in column.unique() if isinstance(word, str)]
+        for word in words:
+            other = first.setdefault(word.strip(), word)
+            if other != word:
+                pairs.append(f"column {name!r} has {cut(repr(word))} beside {cut(repr(other))}")
+                break
+    if pairs:
+        fault = f"{path}: {cut('; '.join(pairs))}, which are two words"
+        console.tell(f"{fault}: write them alike if they mean the same")
+
+
 def write_csv(frame: "DataFrame", path: Path) -> None:
     """Write a table, whole or not at all."""
     write_whole({path: operator.methodcaller("write", frame.to_csv(index=False).encode())})

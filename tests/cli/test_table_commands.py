@@ -284,6 +284,17 @@ def test_na_says_which_words_are_gaps(succeed, fit):
     assert_array_equal(printed, model.predict(rows))
 
 
+def test_words_that_differ_by_blanks_alone_are_told(fit):
+    """Of inputs and of the target; not those that differ in other characters, or of no input."""
+    seat = np.resize(["front", " back", "back", "back "], N)
+    table = TABLE[["count", "color"]].assign(seat=seat, late=seat, plain=np.resize(["a", "A"], N))
+    _, err = fit(table, np.resize(["no", "yes", "yes", "no", " no"], N), "--drop", "late")
+    said = "column 'seat' has 'back' beside ' back'; column 'y' has ' no' beside 'no'"
+    way = "which are two words: write them alike if they mean the same"
+    assert f"fastnn: table.csv: {said}, {way}\n" in err
+    assert "two words" not in fit(table[["plain", "color"]], LABELS)[1]
+
+
 def test_the_picture_is_written(fit):
     pytest.importorskip("matplotlib")
     out, _ = fit(TABLE, LABELS, "--plot", "model.png")
