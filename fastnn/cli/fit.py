@@ -7,17 +7,20 @@ import numpy as np
 import typer
 
 from fastnn import plotting
-from fastnn.checking.arguments import listed
+from fastnn.checking.arguments import cut, listed
 from fastnn.cli.console import File, check_names, check_output, count_of, err, option, say, tell
 from fastnn.cli.tables import (
     NA,
     TABLE,
     TableError,
     about_table,
+    are_names,
+    begin_with_zero,
     check_columns,
     check_numbers,
-    names_with_zeros,
+    columns_with_zeros,
     read_table,
+    tell_blanks,
     words_read_as_gaps,
 )
 from fastnn.memory import Array
@@ -33,6 +36,9 @@ MOST_COLUMNS = 100
 
 FEWEST_TO_JUDGE = 40
 """Rows left out from which on their error says something of other rows."""
+
+STANDARD_ERRORS = 2.0
+"""Of a mean difference of log losses, from which on it is taken for more than chance."""
 
 MOST_EXACT = 2**53
 """Up to which float64 has all whole numbers."""
@@ -94,16 +100,23 @@ def fit(
     frame = _read(table, na)
     check_columns(frame, table, columns)
     _check_target_stays(target, columns)
+    classes = [target] if task == "classes" else []
     amounts = [target] if task == "numbers" else []
-    _read_names(frame, table, target, [*amounts, *columns["--drop"]])
+    names = [*classes, *groups_column, *columns["--category"]]
+    no_inputs = [target, *groups_column, *columns["--drop"]]
+    frame = _without_row_numbers(frame, [*no_inputs, *columns["--category"]])
+    _read_names(frame, table, target, names, [*amounts, *columns["--drop"]])
     for name in columns["--category"]:
         frame[name] = frame[name].astype("category")
-    X = _without_row_numbers(frame.drop(columns=[target, *groups_column, *columns["--drop"]]))
+    X = frame.drop(columns=no_inputs)
+    if X.columns.empty:
+        raise TableError("no column is left to predict from")
     frame = _with_target(frame, table, target)
     X = X.loc[frame.index]
     if groups:
         _check_groups(frame[groups], table)
     check_numbers(X, table)
+    tell_blanks(frame[[*X.columns, target]], table)
     task, y = _as_task(frame[target], task, table)
     tell(f"fitting {preset!r} to {count_of(len(y), 'row')}")
     with about_table(table, frame.index, target, groups):
@@ -126,16 +139,35 @@ def _read(table: Path, na: list[str] | None) -> "DataFrame":
     return frame
 
 
-def _read_names(frame: "DataFrame", table: Path, target: str, others: list[str]) -> None:
-    """Put texts into columns of numbers that begin with 0, such as codes of towns, but for some
-    others; say which these columns are.
+def _read_names(
+    frame: "DataFrame", table: Path, target: str, names: list[str], others: list[str]
+) -> None:
+    """Put texts into columns of numbers that begin with 0 and are names, such as codes of towns:
+    those of `names`, and further ones, but for `others`, by their cells. Say which columns have
+    such numbers.
     """
-    names = names_with_zeros(frame.drop(columns=others), table)
-    for name, texts in names.items():
-        frame[name] = texts
-    if len(names.columns):
-        of_target = f" (--task numbers reads numbers in {target!r})" if target in names else ""
-        say(f"Read as names, since numbers in them begin with 0: {listed(list(names))}{of_target}")
+    texts = columns_with_zeros(frame.drop(columns=others), table)
+    of_names = [name for name in texts if name in names or are_names(texts[name])]
+    for name in of_names:
+        frame[name] = texts[name]
+    of_amounts = list(texts.columns.difference(of_names, sort=False))
+    if of_names:
+        of_target = f", or say --task numbers for {target!r}" if target in of_names else ""
+        read = f"Read as names, since numbers in them begin with 0: {_with_zeros(texts[of_names])}"
+        say(f"{read}: write amounts without zeros before them{of_target}")
+    if of_amounts:
+        of_target = f", --task classes in {target!r}" if target in of_amounts else ""
+        read = f"Read as numbers, though a few begin with 0: {_with_zeros(texts[of_amounts])}"
+        say(f"{read}: --category reads names{of_target}")
+
+
+def _with_zeros(texts: "DataFrame") -> str:
+    """Return the names of columns, each with its first number that begins with 0."""
+    parts = []
+    for name, column in texts.items():
+        row = begin_with_zero(column).idxmax()
+        parts.append(f"{name!r} ({cut(column[row])!r} in row {row + 1:,})")
+    return cut(", ".join(parts))
 
 
 def _check_target_stays(target: str, columns: dict[str, list[str]]) -> None:
@@ -170,23 +202,20 @@ def _check_groups(groups: "Series", table: Path) -> None:
         raise TableError(f"{table}: column {groups.name!r} of groups is empty in {rows}: {way}")
 
 
-def _without_row_numbers(X: "DataFrame") -> "DataFrame":
+def _without_row_numbers(frame: "DataFrame", others: list[str]) -> "DataFrame":
     """Return the columns, without those of no name that hold a whole number for each row, in any
-    order; warn of others whose numbers rise from row to row; raise TableError where none is left.
+    order; warn of others whose numbers rise from row to row, but for `others`.
     """
-    whole = X.select_dtypes("integer")
+    whole = frame.drop(columns=others).select_dtypes("integer")
     unnamed = [name for name in whole if name.startswith("Unnamed: ")]  # as pandas calls it
     unnamed = [name for name in unnamed if whole[name].is_unique]
     if unnamed:
         say("Left out: a column without a name, which numbers the rows")
-        X = X.drop(columns=unnamed)
         whole = whole.drop(columns=unnamed)
     if named := [name for name in whole if (np.diff(whole[name]) > 0).all()]:
         fault = f"column {listed(named)} numbers the rows"
         tell(f"{fault}: leave it out by --drop, unless it says something of new rows")
-    if X.columns.empty:
-        raise TableError("no column is left to predict from")
-    return X
+    return frame.drop(columns=unnamed)
 
 
 def _task_of(y: "Series") -> str:
@@ -254,8 +283,7 @@ def _print_error(model: Any, y: Array) -> None:
         theirs = np.mean((guess != y)[left_out])
         of_model = f"{ours:.1%} are wrong"
         of_guess = f"{guess!s}: {theirs:.1%}"
-        shares = np.broadcast_to(counts / len(y), p.shape)
-        tells_more = _log_loss(p, left_out, codes) < _log_loss(shares, left_out, codes)
+        tells_more = _tells_more(p[left_out], counts / len(y), codes[left_out])
     else:
         left_out = ~np.isnan(model.oob_prediction_)
         guess = y.mean()
@@ -278,11 +306,14 @@ def _print_error(model: Any, y: Array) -> None:
         say("That is no better: the model has learned nothing of use", "yellow")
 
 
-def _log_loss(probabilities: Array, left_out: Array, codes: Array) -> float:
-    """Return the log loss of the rows left out, of the classes `codes`."""
+def _tells_more(probabilities: Array, shares: Array, codes: Array) -> bool:
+    """Return whether the log loss of rows of the classes `codes` is less than that of the shares
+    of the classes by more than chance.
+    """
+    of_truth = np.take_along_axis(probabilities, codes[:, np.newaxis], axis=1)[:, 0]
     smallest = np.finfo(probabilities.dtype).tiny
-    of_truth = np.take_along_axis(probabilities, codes[:, np.newaxis], axis=1)[left_out]
-    return float(-np.log(np.maximum(of_truth, smallest)).mean())
+    gains = np.log(np.maximum(of_truth, smallest)) - np.log(shares[codes])
+    return bool(gains.mean() > STANDARD_ERRORS * gains.std() / np.sqrt(len(gains)))
 
 
 def _digits(number: float) -> str:

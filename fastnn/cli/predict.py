@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.checking.arguments import listed
+from fastnn.checking.arguments import did_you_mean, listed, shown
 from fastnn.cli.console import File, check_output, count_of, option, say, tell
 from fastnn.cli.saved import MODEL, read_model
 from fastnn.cli.tables import (
     NA,
     TABLE,
+    TableError,
     about_table,
     as_written,
     check_columns,
@@ -23,6 +24,9 @@ from fastnn.memory import Array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+MOST_NAMES = 5
+"""Columns that an error names."""
 
 _OUT = option("FILE.csv", "Where to write; by default the predictions are printed.")
 _INTERVAL = option("P", "Add the interval in which a number lies with this probability, as .9.")
@@ -80,15 +84,22 @@ def _words(model: Any) -> dict[str, list[str]]:
 
 
 def _of_fit(frame: "DataFrame", path: Path, model: Any, keep: list[str]) -> "DataFrame":
-    """Return the columns that a model was fitted on, if it knows their names and none is lacking;
-    warn of others, but for those to keep.
+    """Return the columns that a model was fitted on, if it knows their names; warn of others, but
+    for those to keep; raise TableError where one is lacking.
     """
     names = getattr(model, "feature_names_in_", getattr(model, "feature_names", None))
-    if names is None or not {*names}.issubset(frame.columns):
+    if names is None:
         return frame
-    others = frame.columns.difference([*names, *keep], sort=False)
-    if len(others):
-        tell(f"{path} has columns that the model does not use: {listed(list(others))}")
+    others = list(frame.columns.difference([*names], sort=False))
+    lacking = [name for name in names if name not in frame.columns]
+    if lacking:
+        parts = [f"{shown(name)}{did_you_mean(name, others)}" for name in lacking[:MOST_NAMES]]
+        more = f" and {len(lacking) - MOST_NAMES} more" if len(lacking) > MOST_NAMES else ""
+        column = "column" if len(lacking) == 1 else "columns"
+        raise TableError(f"{path} lacks the {column} {', '.join(parts)}{more}, which fit saw")
+    not_kept = [name for name in others if name not in keep]
+    if not_kept:
+        tell(f"{path} has columns that the model does not use: {listed(not_kept)}")
     return frame[list(names)]
 
 

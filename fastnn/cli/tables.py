@@ -54,6 +54,15 @@ SIGNS = {".": "point", ",": "comma"}
 MOST_WORDS = 0.1
 """The share of words up to which a column is taken for one of numbers with mistakes."""
 
+ROWS_AT_A_TIME = 10_000
+"""Rows that are searched for zeros at once."""
+
+_SOME_ZERO = re.compile(r"\s0\d")
+"""In lines, of which each is a cell."""
+
+MOST_ZEROS = 0.05
+"""The share of cells that begin with 0 up to which a column is taken for one of amounts."""
+
 IN_COMMANDS = {
     'say .astype("category")': "say --category",
     "drop the column if it only numbers the rows": (
@@ -70,9 +79,10 @@ IN_COMMANDS = {
 IN_PYTHON = re.compile("make numbers of them.*?(?=, or say| if texts|; the same|$)", re.MULTILINE)
 """The remedy in Python for words that read as numbers."""
 
-
-ROW_IN_PYTHON = re.compile(r"((?:in|such as) row )(\d+)")
-"""The place of a row in the messages of Python, whose first row is row 0."""
+_QUOTED = r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+ROW_IN_PYTHON = re.compile(rf"{_QUOTED}|((?:in|such as) row )(\d+)")
+"""The place of a row in the messages of Python, whose first row is row 0; or a text in quotes, such
+as a name or a cell, which may speak of a row, too."""
 
 
 class TableError(FastnnError):
@@ -189,29 +199,62 @@ def read_texts(path: Path, names: Sequence[str], n_rows: int | None = None) -> "
     """Read columns of a CSV file as the cells stand there, texts without gaps, of the first rows or
     of all.
     """
+    return _texts_of(path, names, nrows=n_rows)[[*names]]
+
+
+def _texts_of(path: Path, names: Sequence[str], **rows: int | None) -> Any:
+    """Return what pandas reads of columns as texts, all of these rows or some at a time."""
     import pandas
 
     options: dict[str, Any] = {"usecols": names, "dtype": str, "na_filter": False}
-    texts = pandas.read_csv(path, nrows=n_rows, **options, **_layout(path))
-    return texts[[*names]]
+    return pandas.read_csv(path, **rows, **options, **_layout(path))
 
 
-def names_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
-    """Return as texts, with gaps, the columns of a CSV file that were read as numbers and are
+def columns_with_zeros(frame: "DataFrame", path: Path) -> "DataFrame":
+    """Return as texts, with gaps, the columns of a CSV file that were read as numbers and may be
     names, such as 0101: all cells are digits alone, some with a 0 before others.
     """
     numbers = frame.select_dtypes("number")
     whole = [name for name, column in numbers.items() if (column.dropna() % 1 == 0).all()]
     if _is_parquet(path) or not whole:
         return frame[[]]
-    texts = read_texts(path, whole).where(frame[whole].notna())
-    return texts[[name for name in whole if _has_zeros(texts[name])]]
+    with_zero = _with_some_zero(path, whole)
+    some = [name for name in whole if name in with_zero]
+    if not some:
+        return frame[[]]
+    texts = read_texts(path, some).where(frame[some].notna())
+    return texts[[name for name in some if _has_zeros(texts[name])]]
+
+
+def _with_some_zero(path: Path, names: Sequence[str]) -> set[str]:
+    """Return which columns of a CSV file have a cell with a 0 before other digits, by a few rows at
+    a time: as texts, a column takes many times the memory of its numbers.
+    """
+    some = set()
+    for texts in _texts_of(path, names, chunksize=ROWS_AT_A_TIME):
+        for name in names:
+            if _SOME_ZERO.search("\n" + "\n".join(texts[name].to_numpy())):
+                some.add(name)
+    return some
 
 
 def _has_zeros(column: "Series") -> bool:
     """Return whether all texts are digits alone, some with a 0 before others."""
     cells = column.drop_duplicates().dropna().str.strip()
-    return cells.str.fullmatch(r"\d+").all() and cells.str.fullmatch(r"0\d+").any()
+    return cells.str.fullmatch(r"\d+").all() and begin_with_zero(cells).any()
+
+
+def begin_with_zero(column: "Series") -> "Series":
+    """Return for each text whether it is digits with a 0 before others; a gap is not."""
+    return column.str.fullmatch(r"\s*0\d+\s*", na=False)
+
+
+def are_names(column: "Series") -> bool:
+    """Return whether texts of digits, some with a 0 before others, are names: all have equally many
+    digits, or more of them begin with 0 than mistakes do.
+    """
+    cells = column.dropna().str.strip()
+    return cells.str.len().nunique() == 1 or begin_with_zero(cells).mean() > MOST_ZEROS
 
 
 def as_written(frame: "DataFrame", path: Path, names: Sequence[str]) -> "DataFrame":
@@ -265,6 +308,22 @@ def words_read_as_gaps(path: Path, frame: "DataFrame") -> str:
     return cut(", ".join(parts))
 
 
+def tell_blanks(frame: "DataFrame", path: Path) -> None:
+    """Warn of words that differ by the blanks around them alone, by two words of each column."""
+    pairs = []
+    for name, column in frame.select_dtypes(exclude="number").items():
+        first: dict[str, str] = {}  # {word without blanks around it: the first such word}
+        words = [word for word in column.unique() if isinstance(word, str)]
+        for word in words:
+            other = first.setdefault(word.strip(), word)
+            if other != word:
+                pairs.append(f"column {name!r} has {cut(repr(word))} beside {cut(repr(other))}")
+                break
+    if pairs:
+        fault = f"{path}: {cut('; '.join(pairs))}, which are two words"
+        console.tell(f"{fault}: write them alike if they mean the same")
+
+
 def write_csv(frame: "DataFrame", path: Path) -> None:
     """Write a table, whole or not at all."""
     write_whole({path: operator.methodcaller("write", frame.to_csv(index=False).encode())})
@@ -300,17 +359,20 @@ def check_numbers(frame: "DataFrame", path: Path) -> None:
 
 
 def check_words(frame: "DataFrame", path: Path, words: Mapping[str, Sequence[str]]) -> None:
-    """End the command with 2 where a column of texts holds numbers alone, and of its `words` in
-    `fit` none was a number: it was written otherwise then.
+    """End the command with 2 where a column of texts holds numbers alone, and its `words` in `fit`
+    read as numbers that were written otherwise, such as with a unit.
     """
     from fastnn.tabular.columns import is_number
+    from fastnn.tabular.doubts import reading_of
 
     for name in frame.columns.intersection([*words]):
         cells = frame[name].dropna()
         levels = words[name]
-        if len(cells) and all(map(is_number, cells)) and not any(map(is_number, levels)):
+        if not len(cells) or not all(map(is_number, cells)) or any(map(is_number, levels)):
+            continue
+        if reading := reading_of(dict.fromkeys(levels, 1)):
             fault = f"column {name!r} holds numbers ({cut(cells.iloc[0])!r} in row "
-            fault += f"{cells.index[0] + 1:,}) and held words in fit ({cut(levels[0])!r})"
+            fault += f"{cells.index[0] + 1:,}) and held words in fit ({reading.example})"
             right = "write them as in the table of fit, or fit again on a table of numbers"
             raise TableError(f"{path}: {fault}: {right}")
 
@@ -333,8 +395,9 @@ def about_table(
     arguments = {"X": str(path), "y": f"column {target!r}", "groups": f"column {groups!r}"}
 
     def in_file(row: re.Match[str]) -> str:
-        number = int(row[2])  # a text of the table may say "in row 999", too
-        return f"{row[1]}{rows[number] + 1:,}" if number < len(rows) else row[0]
+        if row[2] is None or int(row[2]) >= len(rows):  # a text of the table
+            return row[0]
+        return f"{row[1]}{rows[int(row[2])] + 1:,}"
 
     def in_commands(message: object) -> str:
         text = ROW_IN_PYTHON.sub(in_file, str(message))

@@ -143,6 +143,15 @@ def test_probabilities_of_a_rare_class_are_of_use_where_no_row_is_given_it(fit):
     assert "nothing of use" not in out
 
 
+def test_probabilities_of_noise_are_of_no_use(fit):
+    """By chance their log loss on the rows left out may be less than that of the shares."""
+    rs = RandomState(4)
+    noise = pd.DataFrame(rs.normal(size=(400, 4)).round(3), columns=[*"abcd"])
+    fault = np.where(rs.rand(400) < 0.1, "fault", "fine")
+    out, _ = fit(noise, fault, "--seed", 4)
+    assert "no better: the model has learned nothing of use" in out
+
+
 TARGETS = {
     "words": (LABELS, "'y' has 2 different words: classes"),
     "truth": (NUMBERS > 0.4, "'y' has 2 different words: classes"),
@@ -225,6 +234,18 @@ def test_a_named_column_that_numbers_the_rows_is_told_with_gaps_in_it(fit):
     assert "fastnn: column 'id' numbers the rows: leave it out by --drop, unless" in err
 
 
+@pytest.mark.parametrize("name", ["id", ""])
+def test_row_numbers_with_zeros_before_them_are_row_numbers(succeed, name):
+    """A column without a name is left out, and one with a name is told."""
+    numbers = [f"{k:04}" for k in range(N)]
+    TABLE.assign(y=NUMBERS, **{name: numbers}).to_csv("table.csv", index=False)
+    out, err = succeed(*of_fit())
+    assert ("column 'id' numbers the rows: leave it out by --drop, unless" in err) == bool(name)
+    assert ("Left out: a column without a name, which numbers the rows\n" in out) != bool(name)
+    names = fastnn.TabularRegressor.load("model.npz").feature_names_in_.tolist()
+    assert names == [*TABLE, *filter(None, [name])]
+
+
 CELLARS = np.where(np.arange(N) % 4 == 0, "None", np.where(NUMBERS > 0.4, "Full", "Half"))
 
 
@@ -261,6 +282,17 @@ def test_na_says_which_words_are_gaps(succeed, fit):
     rows = table.assign(size=pd.to_numeric(size).replace(-999, np.nan))
     printed = np.array(out.splitlines()[1:], float)
     assert_array_equal(printed, model.predict(rows))
+
+
+def test_words_that_differ_by_blanks_alone_are_told(fit):
+    """Of inputs and of the target; not those that differ in other characters, or of no input."""
+    seat = np.resize(["front", " back", "back", "back "], N)
+    table = TABLE[["count", "color"]].assign(seat=seat, late=seat, plain=np.resize(["a", "A"], N))
+    _, err = fit(table, np.resize(["no", "yes", "yes", "no", " no"], N), "--drop", "late")
+    said = "column 'seat' has 'back' beside ' back'; column 'y' has ' no' beside 'no'"
+    way = "which are two words: write them alike if they mean the same"
+    assert f"fastnn: table.csv: {said}, {way}\n" in err
+    assert "two words" not in fit(table[["plain", "color"]], LABELS)[1]
 
 
 def test_the_picture_is_written(fit):
@@ -444,8 +476,11 @@ def test_numbers_with_leading_zeros_are_names(succeed, fit):
     table["team"] = np.resize(["01", "1", "02", "2", "03"], N)
     y = np.resize(["007", "011", ""], N)
     out, _ = fit(table, y, *options)
-    said = "'code', 'time', 'team', 'y' (--task numbers reads numbers in 'y')"
-    assert f"Read as names, since numbers in them begin with 0: {said}\n" in out
+    said = (
+        "'code' ('0101' in row 1), 'time' ('00' in row 1), 'team' ('01' in row 1), 'y' ('007' in "
+        "row 1): write amounts without zeros before them, or say --task numbers for 'y'"
+    )
+    assert f"Read as names, since numbers in them begin with 0: {said}" in " ".join(out.split())
     assert "\n  code             4 levels, with gaps: 0201, 0101, 0901, 1101\n" in out
     assert "\n  time             3 levels, with gaps: 00, 15, 45\n" in out
     for name in AMOUNTS_OF_DIGITS:
@@ -457,6 +492,59 @@ def test_numbers_with_leading_zeros_are_names(succeed, fit):
     assert (predicted["predicted"] == predicted["y"])[y != ""].mean() > 0.9
     out, _ = fit(table[["zero"]], np.resize(["05", "10", "15"], N), "--task", "numbers")
     assert "Read as names" not in out
+
+
+AREAS = np.arange(N).astype(str).astype(object)
+AREAS[17] = "017"
+
+
+@pytest.mark.parametrize("row", [0, 6, 7, 118, 119])
+@pytest.mark.parametrize("cell", ["017", " 017"])
+def test_a_zero_is_found_in_each_row(monkeypatch, tmp_path, row, cell):
+    """Texts are read a few rows at a time; a part may have gaps alone, or no row."""
+    from fastnn.cli import tables
+
+    monkeypatch.setattr(tables, "ROWS_AT_A_TIME", 7)
+    cells = np.where(np.arange(N) == row, cell, np.where(np.arange(N) % 20 < 10, "", "170"))
+    path = tmp_path / "codes.csv"
+    pd.DataFrame({"other": "100", "code": cells, "zero": "0"}).to_csv(path, index=False)
+    texts = tables.columns_with_zeros(tables.read_table(path), path)
+    assert list(texts) == ["code"]
+    assert texts["code"].fillna("").tolist() == cells.tolist()
+
+
+DIGITS = {  # {case: cells, and how they are read}
+    "one 0 among amounts": (AREAS, "number"),
+    "all as wide": (np.resize(["01067", *np.arange(10_000, 10_030).astype(str)], N), "31 levels"),
+    "ids": ([f"{k % 40 + 1:03}" for k in range(N)], "40 levels"),
+    "all begin with 0": (np.resize(["030", "0351", "06221"], N), "3 levels"),
+    "several begin with 0": (np.resize(["1067", "01067", *["10115"] * 8], N), "3 levels"),
+}
+
+
+@pytest.mark.parametrize("case", DIGITS)
+def test_a_few_zeros_make_no_names_of_amounts(fit, case):
+    """Digits are names where all are as wide, or where more than a few begin with 0."""
+    cells, read = DIGITS[case]
+    out, _ = fit(TABLE[["count"]].assign(area=cells), NUMBERS)
+    assert f"\n  area   {read}" in out
+    assert ("Read as names" in out) == (read != "number")
+
+
+def test_a_line_names_a_cell_that_begins_with_0_and_the_way_to_read_it_otherwise(fit):
+    table = TABLE[["count"]].assign(area=AREAS)
+    out, _ = fit(table, NUMBERS)
+    said = "Read as numbers, though a few begin with 0: 'area' ('017' in row 18): --category reads"
+    assert said in " ".join(out.split())
+    out, _ = fit(table, NUMBERS, "--category", "area")
+    assert "\n  area   120 levels: " in out
+    out, _ = fit(TABLE, AREAS)
+    assert "--task classes in 'y'" in " ".join(out.split())
+    fit(TABLE, np.where(AREAS == "017", "017", np.arange(N) % 3), "--task", "classes")
+    assert fastnn.TabularClassifier.load("model.npz").classes_.tolist() == ["0", "017", "1", "2"]
+    out, _ = fit(table.assign(area=table["area"].str.zfill(3)), NUMBERS)
+    said = "'area' ('000' in row 1): write amounts without zeros before them"
+    assert f"Read as names, since numbers in them begin with 0: {said}" in " ".join(out.split())
 
 
 MANY = "name,y\n" + "".join(f"word{k},{k % 2}\n" for k in range(60))
@@ -537,6 +625,28 @@ def test_rows_are_counted_from_1_in_the_file(run, fit):
 
 
 @pytest.mark.parametrize(
+    "text", ["seat in row 3", "it's in row 3", "'in row 3' or \"such as row 3\""]
+)
+def test_names_and_cells_that_speak_of_rows_are_shown_as_they_stand(run, succeed, fit, text):
+    rows = np.arange(N)
+    fit(TABLE[["count"]].assign(**{text: np.where(rows % 2, "front", "back")}), NUMBERS)
+    new = TABLE[["count"]].assign(**{text: np.where(rows == 4, text, "front")})
+    new.to_csv("new.csv", index=False)
+    _, err = succeed("predict", "model.npz", "new.csv", "--out", "p.csv")
+    assert f"in column {text!r} (1 row, such as {text!r})" in err
+    new.assign(count=np.where(rows == 4, np.inf, 1)).to_csv("new.csv", index=False)
+    code, _, err = run("predict", "model.npz", "new.csv")
+    assert code == 2
+    assert "column 'count' holds infinity in row 5" in err
+    fit(TABLE[["size"]].assign(**{text: np.where(rows % 2, 1.5, 2)}), NUMBERS)
+    new = TABLE[["size"]].assign(**{text: np.where(rows == 4, np.inf, 1)})
+    new.to_csv("new.csv", index=False)
+    code, _, err = run("predict", "model.npz", "new.csv")
+    assert code == 2
+    assert f"column {text!r} holds infinity in row 5" in err
+
+
+@pytest.mark.parametrize(
     ("options", "said"),
     [
         (("--preset", "quick"), "--preset: 'quick' is none of: fast; good; best"),
@@ -590,6 +700,12 @@ def classifier(tmp_path_factory):
     ("new", "options", "said"),
     [
         (None, (), "No such file or directory: 'new.csv'"),
+        (
+            "Size,count, color\n1,1,red\n",
+            (),
+            "new.csv lacks the columns 'size' (did you mean 'Size'?), 'color' (did you mean "
+            "' color'?), which fit saw",
+        ),
         ("count,color\n1,red\n", (), "new.csv lacks the column 'size', which fit saw"),
         (
             "size,count,color\nlarge,1,red\n",
@@ -701,6 +817,25 @@ def test_a_column_written_otherwise_than_in_fit_is_refused(refused, fit):
     fault = "table.csv: column 'count' held numbers in fit and holds words ('0,5 km') now: "
     assert fault + "write plain numbers, such as 1234.5, without units" in message
     assert "pandas" not in message
+
+
+CODES = pd.DataFrame({"code": [f"A{k:03}" for k in range(205)] * 2 + [*range(10_000, 10_040)]})
+WORDS_OF_DIGITS = {  # {case: rows of fit, and a cell of new rows}
+    "a rare level": (CODES, "10039"),
+    "a new code": (CODES, "77"),
+    "a gap elsewhere": (pd.DataFrame({"code": ["yes", "no"] * 100}), "NaN"),
+    "infinity": (pd.DataFrame({"code": ["yes", "no"] * 100}), "inf"),
+}
+
+
+@pytest.mark.parametrize("case", WORDS_OF_DIGITS)
+def test_words_that_are_numbers_are_predicted_where_fit_had_words(succeed, fit, case):
+    """Of a column of many levels, a model knows the most frequent ones alone."""
+    table, cell = WORDS_OF_DIGITS[case]
+    fit(table.assign(size=np.arange(len(table)) % 7 / 2), np.arange(len(table)) % 7, "--na", "?")
+    pathlib.Path("new.csv").write_text(f"size,code\n1.5,{cell}\n")
+    out, _ = succeed("predict", "model.npz", "new.csv", "--na", "?")
+    assert len(out.splitlines()) == 2
 
 
 def test_one_row_and_one_column_are_no_plural(run, succeed, classifier):
