@@ -55,6 +55,16 @@ def test_a_number_far_away_does_not_flatten_the_others_beside_many_zeros():
     assert_same_bits(preparation.factors_, 1 / (16 * (high - low)).reshape(1))
 
 
+@pytest.mark.parametrize(("distance", "spread"), [(7.9, 1), (8.1, 4.55)])
+def test_many_equal_numbers_are_scaled_by_quartiles_down_to_an_eighth_of_the_others(
+    distance, spread
+):
+    """The quartiles are 0 and 1, those of the numbers that are not 0 are 1 and 1 + distance."""
+    column = np.repeat([0, 1, 1 + distance], [600, 200, 200])
+    preparation = TablePreparation().fit(column[:, None])
+    assert preparation.factors_ == 1 / spread
+
+
 def test_quartiles_scale_numbers_of_which_few_or_many_are_equal():
     """Numbers none of which repeats, however far the ends lie, and zeros beside a range that is
     that of the others to an eighth."""

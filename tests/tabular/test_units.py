@@ -87,8 +87,15 @@ def test_a_loss_is_convex_or_not_whatever_the_range_of_y(scale):
         def bounded(a, y, size=size):
             return np.tanh(((a - y) / size) ** 2)
 
-        with pytest.raises(ValueError, match="not convex"):
-            loss_of_targets(bounded, None, scaling)
+        def bounded_above(a, y, bounded=bounded, size=size):
+            return np.where(a > y, bounded(a, y), ((a - y) / size) ** 2)
+
+        def bounded_below(a, y, bounded=bounded, size=size):
+            return np.where(a < y, bounded(a, y), ((a - y) / size) ** 2)
+
+        for loss in (bounded, bounded_above, bounded_below):
+            with pytest.raises(ValueError, match="not convex"):
+                loss_of_targets(loss, None, scaling)
 
 
 @pytest.mark.parametrize("loss", ["huber", Huber(30.0), "absolute_error"])

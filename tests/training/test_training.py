@@ -153,6 +153,9 @@ def homes():
 def test_targets_that_are_not_scaled_and_were_not_learned_are_warned_of(backend):
     X, Y = homes()
     rows = np.arange(0, 300, 2)
+    debts = r"is no better than .* whose numbers reach 7\d\d:"
+    with pytest.warns(ScaleWarning, match=debts):
+        train(Network((3, 16, 1)), X, -Y, epochs=50, seed=0, backend=backend)
     fault = r"the loss, 1\.\d+e\+05, is no better than .*e\+03, that of always predicting the mean "
     fault += r"of Y, whose numbers reach 7\d\d: scale Y to about -1 to 1, such as by sklearn"
     for options in ({}, {"rows": rows}, {"sample_weight": np.arange(300.0)}):
