@@ -94,29 +94,12 @@ def fit(
     check_names("--task", [task] if task else None, estimators)
     check_output(out, "--out", ".npz")
     check_output(plot, "--plot")
-    groups_column = [groups] if groups else []
-    columns = {"--target": [target], "--groups": groups_column, "--drop": drop or []}
-    columns["--category"] = category or []
+    columns = {"--target": [target], "--groups": [groups] if groups else []}
+    columns |= {"--drop": drop or [], "--category": category or []}
     frame = _read(table, na)
     check_columns(frame, table, columns)
     _check_target_stays(target, columns)
-    classes = [target] if task == "classes" else []
-    amounts = [target] if task == "numbers" else []
-    names = [*classes, *groups_column, *columns["--category"]]
-    no_inputs = [target, *groups_column, *columns["--drop"]]
-    frame = _without_row_numbers(frame, [*no_inputs, *columns["--category"]])
-    _read_names(frame, table, target, names, [*amounts, *columns["--drop"]])
-    for name in columns["--category"]:
-        frame[name] = frame[name].astype("category")
-    X = frame.drop(columns=no_inputs)
-    if X.columns.empty:
-        raise TableError("no column is left to predict from")
-    frame = _with_target(frame, table, target)
-    X = X.loc[frame.index]
-    if groups:
-        _check_groups(frame[groups], table)
-    check_numbers(X, table)
-    tell_blanks(frame[[*X.columns, target]], table)
+    frame, X = _rows_and_inputs(frame, table, columns, task)
     task, y = _as_task(frame[target], task, table)
     tell(f"fitting {preset!r} to {count_of(len(y), 'row')}")
     with about_table(table, frame.index, target, groups):
@@ -137,6 +120,35 @@ def _read(table: Path, na: list[str] | None) -> "DataFrame":
     if na is None and (words := words_read_as_gaps(table, frame)):
         say(f"Read as gaps: {words} (--na says which words are gaps)")
     return frame
+
+
+def _rows_and_inputs(
+    frame: "DataFrame", table: Path, columns: dict[str, list[str]], task: str | None
+) -> tuple["DataFrame", "DataFrame"]:
+    """Return the rows of a table that have a target, and their inputs; `columns` are those of each
+    option. Say which columns are names, and which are left out.
+    """
+    (target,) = columns["--target"]
+    groups = columns["--groups"]
+    categories = columns["--category"]
+    no_inputs = [target, *groups, *columns["--drop"]]
+    classes = [target] if task == "classes" else []
+    amounts = [target] if task == "numbers" else []
+    frame = _without_row_numbers(frame, [*no_inputs, *categories])
+    names = [*classes, *groups, *categories]
+    _read_names(frame, table, target, names, [*amounts, *columns["--drop"]])
+    for name in categories:
+        frame[name] = frame[name].astype("category")
+    inputs = frame.columns.difference(no_inputs, sort=False)
+    if inputs.empty:
+        raise TableError("no column is left to predict from")
+    frame = _with_target(frame, table, target)
+    X = frame[inputs]
+    for name in groups:
+        _check_groups(frame[name], table)
+    check_numbers(X, table)
+    tell_blanks(frame[[*inputs, target]], table)
+    return frame, X
 
 
 def _read_names(

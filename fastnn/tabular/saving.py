@@ -340,12 +340,7 @@ def _preparation(arrays: Arrays, network: Network, max_categories: int) -> Table
     preparation.number_columns_ = places
     preparation.levels_ = levels
     k = len(places)
-    is_of_0_3 = "imputation_steps" not in arrays
-    archive.check_arrays(arrays, {"numbers": (np.float64, (4 if is_of_0_3 else 6, k))})
-    preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"][:4]
-    preparation.has_gaps_ = gaps == 1
-    unknown = [np.full(k, -np.inf), np.full(k, np.inf)]
-    preparation.lows_, preparation.highs_ = unknown if is_of_0_3 else arrays["numbers"][4:]
+    gaps = _set_columns_of_numbers(preparation, arrays)
     n_cells = k + sum(one.width for one in levels)
     preparation.imputation_ = imputation = _imputation(arrays, columns, preparation.means_, n_cells)
     preparation.has_word_gaps_ = np.array(columns.get("word_gaps", [True] * len(levels)), bool)
@@ -372,6 +367,20 @@ def _preparation(arrays: Arrays, network: Network, max_categories: int) -> Table
         if not fits:
             raise ModelFileError(f"damaged: the {what} of its columns are not those of its network")
     return preparation
+
+
+def _set_columns_of_numbers(preparation: TablePreparation, arrays: Arrays) -> Array:
+    """Set what is known of columns of numbers, of a file of fastnn 0.3 no range; return where gaps
+    were, as numbers.
+    """
+    k = len(preparation.number_columns_)
+    is_of_0_3 = "imputation_steps" not in arrays
+    archive.check_arrays(arrays, {"numbers": (np.float64, (4 if is_of_0_3 else 6, k))})
+    preparation.centers_, preparation.factors_, preparation.means_, gaps = arrays["numbers"][:4]
+    preparation.has_gaps_ = gaps == 1
+    unknown = [np.full(k, -np.inf), np.full(k, np.inf)]
+    preparation.lows_, preparation.highs_ = unknown if is_of_0_3 else arrays["numbers"][4:]
+    return gaps
 
 
 def _levels(column: int, texts: Any, has_rest: Any, is_one: Any) -> Levels:
