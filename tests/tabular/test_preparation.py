@@ -195,7 +195,10 @@ BAD = {
         pd.Series([1.0, 2j], dtype=object),
         "column 'c' holds 2j in row 1, which no float64 is",
     ),
-    "large integers": ([1, 10**400], "column 'c' holds 1000.* in row 1, which no float64 is"),
+    "large integers": (
+        pd.Series([1, 10**400], dtype=object),
+        "column 'c' holds 1000.* in row 1, which no float64 is",
+    ),
     "arrays beside words": (
         ["a", np.array([1, 2])],
         r"column 'c' holds objects of type ndarray \(.*\) and words",
