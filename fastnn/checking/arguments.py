@@ -156,11 +156,10 @@ def counted(n: int, noun: str) -> str:
     return f"{n if n <= MOST_WRITTEN else amount(n)} {noun}{'' if n == 1 else 's'}"
 
 
-def listed(names: Sequence[Any]) -> str:
-    """Return names in errors, of many the first ones."""
-    return ", ".join(map(shown, names[:5])) + (
-        f" and {len(names) - 5} more" if len(names) > 5 else ""
-    )
+def listed(names: Sequence[Any], others: Sequence[str] = ()) -> str:
+    """Return names in errors, of many the first ones; each with the nearest one of `others`."""
+    said = [shown(name) + (did_you_mean(name, others) if others else "") for name in names[:5]]
+    return ", ".join(said) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
 
 def check_choice(name: str, value: Any, legal: Iterable[str]) -> str:

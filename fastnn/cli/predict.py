@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from fastnn.checking.arguments import did_you_mean, listed, shown
+from fastnn.checking.arguments import listed
 from fastnn.cli.console import File, check_output, count_of, option, say, tell
 from fastnn.cli.saved import MODEL, read_model
 from fastnn.cli.tables import (
@@ -24,9 +24,6 @@ from fastnn.memory import Array
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-MOST_NAMES = 5
-"""Columns that an error names."""
 
 _OUT = option("FILE.csv", "Where to write; by default the predictions are printed.")
 _INTERVAL = option("P", "Add the interval in which a number lies with this probability, as .9.")
@@ -93,10 +90,8 @@ def _of_fit(frame: "DataFrame", path: Path, model: Any, keep: list[str]) -> "Dat
     others = list(frame.columns.difference([*names], sort=False))
     lacking = [name for name in names if name not in frame.columns]
     if lacking:
-        parts = [f"{shown(name)}{did_you_mean(name, others)}" for name in lacking[:MOST_NAMES]]
-        more = f" and {len(lacking) - MOST_NAMES} more" if len(lacking) > MOST_NAMES else ""
         column = "column" if len(lacking) == 1 else "columns"
-        raise TableError(f"{path} lacks the {column} {', '.join(parts)}{more}, which fit saw")
+        raise TableError(f"{path} lacks the {column} {listed(lacking, others)}, which fit saw")
     not_kept = [name for name in others if name not in keep]
     if not_kept:
         tell(f"{path} has columns that the model does not use: {listed(not_kept)}")

@@ -477,7 +477,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
                 numbers[:, i] = self._column(table, places[j]).values
         with short_errors():
             faults.check()
-        self._warn_of_far(numbers, [table.label(place) for place in places])
+        self._warn_of_far(numbers, table, places)
         gaps = np.isnan(numbers)
         new_gaps = []
         new_words = []
@@ -503,7 +503,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             warn(UserWarning(f"X has words that fit did not see, in {where}: they are of no level"))
         return Rows(numbers, gaps, codes)
 
-    def _warn_of_far(self, numbers: Array, labels: list[str]) -> None:
+    def _warn_of_far(self, numbers: Array, table: Table, places: list[int]) -> None:
         """Warn once of the columns with numbers that are far from those of `fit`."""
         most = FAR * (self.highs_ - self.lows_)
         least = self.lows_ - most
@@ -517,7 +517,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
             far = column[(column < least[i]) | (column > largest[i])]
             example = f"{counted(len(far), 'row')}, such as {far[0]:.6g}"
             of_fit = f"fit saw {self.lows_[i]:.6g} to {self.highs_[i]:.6g}"
-            columns.append(f"{labels[i]} ({example}; {of_fit})")
+            label = table.label(places[self.number_columns_[i]])
+            columns.append(f"{label} ({example}; {of_fit})")
         if columns:
             fault = f"X has numbers far from those of fit, in {cut(', '.join(columns))}"
             warn(UserWarning(f"{fault}: predictions and intervals do not hold there"))
@@ -563,7 +564,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
         lacking = [name for name in names if name not in place_of]
         if lacking:
             column = "column" if len(lacking) == 1 else "columns"
-            raise ValueError(f"X lacks the {column} {listed(lacking)}, which fit saw")
+            others = [name for name in table.names if name not in names]
+            raise ValueError(f"X lacks the {column} {listed(lacking, others)}, which fit saw")
         if table.n_columns > len(names):
             known = set(names)
             others = [name for name in table.names if name not in known]

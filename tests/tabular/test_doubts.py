@@ -126,9 +126,7 @@ def test_the_remedy_can_be_carried_out(case):
     assert np.array_equal(remedied(texts)(pd.Series(texts)), numbers, equal_nan=True)
 
 
-@pytest.mark.parametrize(
-    "other", ["13-", "13.1 -", "- 13.1", "no 3", "\u0663.5", "-$ 5", "-$-5", "12:30"]
-)
+@pytest.mark.parametrize("other", ["13-", "13.1 -", "- 13.1", "no 3", "\u0663.5", "-$ 5", "12:30"])
 def test_a_text_with_digits_that_is_no_number_is_an_error_for_the_remedy(other):
     """A gap in its place would say nothing of it."""
     texts = ["1.5", "2.5", "3.5", "4.5", "none", other]

@@ -139,6 +139,8 @@ def test_the_order_of_named_columns_does_not_matter_and_others_are_passed_over()
         assert preparation.transform(FRAME.assign(other=3)).tobytes() == expected
     with pytest.raises(ValueError, match="X lacks the columns 'size', 'color', which fit saw"):
         preparation.transform(FRAME.drop(columns=["size", "color"]))
+    with pytest.raises(ValueError, match=r"'size' \(did you mean 'Size'\?\), which fit saw"):
+        preparation.transform(FRAME.rename(columns={"size": "Size"}))
 
 
 def test_a_copy_has_more_gaps_and_the_same_words():
@@ -433,11 +435,14 @@ def test_one_warning_names_the_columns_of_words_that_fit_did_not_see():
 def test_one_warning_names_the_columns_with_numbers_far_from_those_of_fit():
     """Three widths of the range of fit beyond its ends; gaps are none."""
     preparation = TablePreparation().fit(
-        pd.DataFrame({"km": [0.0, 20, 500, 40], "year": [2001, 2011, 2021, 2009]})
+        pd.DataFrame(
+            {"color": [*"abab"], "km": [0.0, 20, 500, 40], "year": [2001, 2011, 2021, 2009]}
+        )
     )
-    near = pd.DataFrame({"km": [-1500.0, 2000, np.nan], "year": [1941, 2081, 2000]})
+    near = pd.DataFrame({"color": "a", "km": [-1500.0, 2000, np.nan], "year": [1941, 2081, 2000]})
     preparation.transform(near.fillna(1))  # without a warning
-    far = pd.DataFrame({"km": [10.0, 1e5, -1501, np.nan], "year": [2010, 2011, 2012, 24]})
+    far = pd.DataFrame({"year": [2010, 2011, 2012, 24], "km": [10.0, 1e5, -1501, np.nan]})
+    far["color"] = "b"
     with pytest.warns(UserWarning, match="^X has") as caught:
         preparation.transform(far)
     assert [str(one.message) for one in caught] == [
