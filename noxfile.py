@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 
 import nox
@@ -212,6 +213,12 @@ def lint(session):
     # which need these tools
     checks = ("tests/house/test_types.py",)
     session.run("python", "-m", "pytest", *checks)
+
+
+@nox.session(default=False, venv_backend="none")
+def size(session):
+    """Count nodes and words by folder, beside those of a commit: ``-- main``."""
+    session.run(sys.executable, "tests/support/size.py", *session.posargs)
 
 
 SITE = pathlib.Path("docs", "_build")
