@@ -221,6 +221,15 @@ def size(session):
     session.run(sys.executable, "tests/support/size.py", *session.posargs)
 
 
+@nox.session(default=False)
+def replay(session):
+    """Train a fixed list with a commit and with the working tree, and show what differs:
+    ``-- main``; without a commit, it is that of tests/support/replay.txt.
+    """
+    session.install("-e.[all]")
+    session.run("python", "tests/support/replay.py", *session.posargs)
+
+
 SITE = pathlib.Path("docs", "_build")
 MATHJAX = "mathjax@3.2.2"  # one file of it is a part of the site
 STRICT = ("--fail-on-warning", "--nitpicky", "--keep-going", "--fresh-env", "--show-traceback")
