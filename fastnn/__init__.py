@@ -9,7 +9,7 @@ imported.
 import functools
 import importlib
 
-__version__ = "0.4.0"  # written here only; pyproject.toml reads it from here
+__version__ = "0.5.0.dev0"  # written here only; pyproject.toml reads it from here
 
 
 @functools.cache
